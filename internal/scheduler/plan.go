@@ -3,122 +3,40 @@
 // to the byte.
 package scheduler
 
-import (
-	"time"
+import "linuxha/internal/cluster"
 
-	"linuxha/internal/cluster"
+// The result types live in package cluster, because the core walks them too.
+type (
+	Plan        = cluster.Plan
+	NodeOutcome = cluster.NodeOutcome
+	Placement   = cluster.Placement
+	Action      = cluster.Action
+	Kind        = cluster.ActionKind
+	Reason      = cluster.Reason
+	Factor      = cluster.Factor
+	Score       = cluster.ScoreEntry
 )
 
-// Plan is the outcome of one scheduling run.
-type Plan struct {
-	Nodes      []NodeOutcome `json:"nodes"`
-	Placements []Placement   `json:"placements"` // where each primitive instance is to be, by id
-	Actions    []Action      `json:"actions"`    // in id order; Actions[i].ID == i+1
-	Reasons    []Reason      `json:"reasons,omitempty"`
-	Scores     []Score       `json:"scores,omitempty"` // only with Options.Scores
-	Warnings   []string      `json:"warnings,omitempty"`
-	Recheck    time.Time     `json:"recheck,omitzero"` // when time alone may change the decision; zero: never
-}
-
-// NodeOutcome is a node as the scheduler sees it before the plan runs.
-type NodeOutcome struct {
-	Name  string `json:"name"`
-	State string `json:"state"` // online offline unclean standby maintenance pending
-	Fence bool   `json:"fence,omitempty"`
-}
-
-// Placement is where an instance is and will be. Instance equals the primitive's
-// configured id except in clones and bundles, where it ends in ":N".
-type Placement struct {
-	Resource string   `json:"resource"`
-	Instance string   `json:"instance"`
-	Current  []string `json:"current,omitempty"` // nodes where it is active now
-	Node     string   `json:"node,omitempty"`    // "": nowhere
-	Role     string   `json:"role"`              // Stopped Started Unpromoted Promoted
-	Blocked  bool     `json:"blocked,omitempty"` // left alone: unmanaged or blocked
-}
-
-// Kind is what an Action does.
-type Kind string
-
+// The kinds of action.
 const (
-	Start          Kind = "start"
-	Stop           Kind = "stop"
-	Promote        Kind = "promote"
-	Demote         Kind = "demote"
-	MigrateTo      Kind = "migrate_to"
-	MigrateFrom    Kind = "migrate_from"
-	Reload         Kind = "reload"
-	Monitor        Kind = "monitor" // recurring
-	Probe          Kind = "probe"   // one-off monitor to learn the state
-	Cancel         Kind = "cancel"  // end a recurring monitor
-	Notify         Kind = "notify"
-	Cleanup        Kind = "cleanup"         // forget a resource on a node
-	ClearFailcount Kind = "clear_failcount" //
-	Forget         Kind = "forget"          // erase history after a shutdown lock ran out
-	Fence          Kind = "fence"
-	Shutdown       Kind = "shutdown"
-	Point          Kind = "point" // synchronisation point: nothing is done
+	Start          = cluster.ActionStart
+	Stop           = cluster.ActionStop
+	Promote        = cluster.ActionPromote
+	Demote         = cluster.ActionDemote
+	MigrateTo      = cluster.ActionMigrateTo
+	MigrateFrom    = cluster.ActionMigrateFrom
+	Reload         = cluster.ActionReload
+	Monitor        = cluster.ActionMonitor
+	Probe          = cluster.ActionProbe
+	Cancel         = cluster.ActionCancel
+	Notify         = cluster.ActionNotify
+	Cleanup        = cluster.ActionCleanup
+	ClearFailcount = cluster.ActionClearFailcount
+	Forget         = cluster.ActionForget
+	Fence          = cluster.ActionFence
+	Shutdown       = cluster.ActionShutdown
+	Point          = cluster.ActionPoint
 )
-
-// Action is a node of the action graph. It may begin when all of After are done.
-type Action struct {
-	ID    int   `json:"id"` // 1..n
-	Kind  Kind  `json:"kind"`
-	After []int `json:"after,omitempty"` // ids, ascending
-
-	Resource string        `json:"resource,omitempty"` // the configured id of the primitive (or collective, for points)
-	Instance string        `json:"instance,omitempty"` // internal instance name, "web:0"
-	Name     string        `json:"name,omitempty"`     // what agents and history call it
-	Agent    cluster.Agent `json:"agent,omitzero"`
-	Node     string        `json:"node,omitempty"`   // where; the target of fence and shutdown
-	Router   string        `json:"router,omitempty"` // cluster node whose connection carries it, if not Node
-
-	// Detail: fence: reboot, off, on; notify: pre-start, ...; cancel: the
-	// operation cancelled; point: its name.
-	Detail   string        `json:"detail,omitempty"`
-	Interval time.Duration `json:"interval,omitempty"`
-	Timeout  time.Duration `json:"timeout,omitempty"`
-	ExpectRC int           `json:"expect_rc,omitempty"`
-
-	Implied  bool `json:"implied,omitempty"`  // brought about by something else; not carried out
-	Internal bool `json:"internal,omitempty"` // a mere synchronisation point
-	CanFail  bool `json:"can_fail,omitempty"` // failure does not abort the transition
-
-	Params []cluster.NVPair `json:"params,omitempty"` // agent parameters, by name
-	Meta   []cluster.NVPair `json:"meta,omitempty"`   // operation and resource properties for the agent's environment (without CRM_meta_), by name
-
-	// Digests to record with the result (SEMANTICS 20).
-	OpDigest      string `json:"op_digest,omitempty"`
-	RestartDigest string `json:"restart_digest,omitempty"`
-	ForceRestart  string `json:"force_restart,omitempty"`
-
-	Reason string `json:"reason,omitempty"` // why, in one clause
-}
-
-// Reason explains one placement: the constraints and scores that decided it.
-type Reason struct {
-	Instance string   `json:"instance"`
-	Node     string   `json:"node,omitempty"`
-	Summary  string   `json:"summary"`
-	Because  []Factor `json:"because,omitempty"`
-}
-
-// Factor is one contribution to a decision.
-type Factor struct {
-	Node       string `json:"node,omitempty"`
-	Constraint string `json:"constraint"` // its id, or "stickiness", "failures", "standby", ...
-	Score      string `json:"score"`
-	Text       string `json:"text"`
-}
-
-// Score is a placement or promotion score, for inspection.
-type Score struct {
-	Kind     string `json:"kind"` // placement, promotion
-	Resource string `json:"resource"`
-	Node     string `json:"node"`
-	Score    string `json:"score"`
-}
 
 // Options tune what a run reports; they never change a decision.
 type Options struct {
