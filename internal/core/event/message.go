@@ -1,0 +1,155 @@
+package event
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"linuxha/internal/cluster"
+)
+
+// MessageVersion is the version of the wire form that this code writes.
+const MessageVersion = 1
+
+// MaxMessage bounds an encoded message, in bytes (a snapshot is the largest).
+const MaxMessage = 64 << 20
+
+// Message is the envelope of everything that nodes say to each other over
+// streams. Commands are addressed (rule 4): a receiver refuses foreign lineages,
+// older terms and other incarnations than its own.
+type Message struct {
+	Version int                 `json:"v"`
+	To      string              `json:"to"`
+	From    cluster.Incarnation `json:"from"`
+	RaftID  uint64              `json:"raft_id,omitempty"` // the sender's
+	Lineage string              `json:"lineage"`
+	Term    uint64              `json:"term"`
+	Number  uint64              `json:"number"` // grows by one a message of this sender's incarnation
+	// For is the incarnation of To that is meant; zero where any will do.
+	For cluster.Incarnation `json:"for,omitzero"`
+
+	// Exactly one of the following.
+	Raft     []byte       `json:"raft,omitempty"` // a raftpb.Message
+	Dispatch *Dispatch    `json:"dispatch,omitempty"`
+	Results  *Results     `json:"results,omitempty"`
+	Ask      *Ask         `json:"ask,omitempty"`    // leader to a node: report, please
+	Report   *NodeReport  `json:"report,omitempty"` // the answer, or unasked at start
+	Contact  *Contact     `json:"contact,omitempty"`
+	Propose  *Proposal    `json:"propose,omitempty"`
+	Answer   *Reply       `json:"answer,omitempty"` // of a Proposal
+	Fence    *FenceCall   `json:"fence,omitempty"`  // call this device
+	Fenced   *FenceResult `json:"fenced,omitempty"` // its answer
+	Leave    *Leave       `json:"leave,omitempty"`
+	Probe    *LeaderProbe `json:"probe,omitempty"`
+}
+
+// Dispatch orders operations. Each runs at most once: Numbers are remembered.
+type Dispatch struct {
+	Transition uint64         `json:"transition"`
+	Orders     []Order        `json:"orders"`
+	Cancels    []RecurringKey `json:"cancels,omitempty"` // recurring monitors to end
+}
+
+// Order is one operation under a grant.
+type Order struct {
+	Number    uint64    `json:"number"` // unique in the lineage
+	Action    int       `json:"action"` // id in the transition's graph
+	Grant     uint64    `json:"grant,omitempty"`
+	Operation Operation `json:"operation"`
+}
+
+// RecurringKey names a recurring monitor.
+type RecurringKey struct {
+	Name      string        `json:"name"`
+	Operation string        `json:"operation"`
+	Interval  time.Duration `json:"interval"`
+}
+
+// Results reports ended operations; it is repeated until a commit shows it was taken.
+type Results struct {
+	Done []OrderResult `json:"done"`
+}
+
+// OrderResult is the end of one order, or of a recurring monitor (Number 0)
+// whose result changed.
+type OrderResult struct {
+	Number    uint64    `json:"number,omitempty"`
+	Operation Operation `json:"operation"`
+	Result    Result    `json:"result"`
+}
+
+// Ask requests a report of what runs, is in flight or waits.
+type Ask struct{}
+
+// NodeReport is such a report.
+type NodeReport struct {
+	Report          cluster.Report `json:"report"`
+	Version         string         `json:"version"`
+	Links           []string       `json:"links,omitempty"`
+	WatchdogTimeout time.Duration  `json:"watchdog_timeout,omitempty"`
+	Lease           time.Duration  `json:"lease,omitempty"`
+	Obeyed          []uint64       `json:"obeyed,omitempty"` // orders taken and not yet reported
+}
+
+// Contact is a lease request (Answer false) or the leader's answer. The lease
+// counts from SentAt, the requester's boot-time clock, which the answer repeats.
+type Contact struct {
+	SentAt time.Duration `json:"sent_at"`
+	Answer bool          `json:"answer,omitempty"`
+}
+
+// Proposal asks the leader to commit something for the sender.
+type Proposal struct {
+	ID      uint64  `json:"id"`
+	Request Request `json:"request"`
+}
+
+// FenceResult answers a Fence.
+type FenceResult struct {
+	Call  FenceCall     `json:"call"`
+	OK    bool          `json:"ok"`
+	Error string        `json:"error,omitempty"`
+	Took  time.Duration `json:"took"`
+}
+
+// Leave announces an orderly stop; Restart: the daemon comes back shortly and
+// services go on.
+type Leave struct {
+	Restart bool `json:"restart,omitempty"`
+}
+
+// LeaderProbe lets a leader confirm its majority outside the log.
+type LeaderProbe struct {
+	Round  uint64 `json:"round"`
+	Answer bool   `json:"answer,omitempty"`
+}
+
+// EncodeMessage returns the wire form of m.
+func EncodeMessage(m *Message) ([]byte, error) {
+	m.Version = MessageVersion
+	data, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("encode message to %s: %w", m.To, err)
+	}
+	if len(data) > MaxMessage {
+		return nil, fmt.Errorf("encode message to %s: %d bytes, at most %d are allowed", m.To, len(data), MaxMessage)
+	}
+	return data, nil
+}
+
+// DecodeMessage reads what EncodeMessage wrote; unknown members of newer
+// versions are ignored.
+func DecodeMessage(data []byte) (*Message, error) {
+	if len(data) > MaxMessage {
+		return nil, fmt.Errorf("decode message: %d bytes, at most %d are allowed", len(data), MaxMessage)
+	}
+	var m Message
+	if err := json.NewDecoder(bytes.NewReader(data)).Decode(&m); err != nil {
+		return nil, fmt.Errorf("decode message: %w", err)
+	}
+	if m.Version < 1 || m.Version > MessageVersion {
+		return nil, fmt.Errorf("decode message: version %d, this daemon knows 1 to %d", m.Version, MessageVersion)
+	}
+	return &m, nil
+}

@@ -1,0 +1,41 @@
+// Package heartbeat keeps what was heard of each peer on each link, and decides
+// who is reachable.
+package heartbeat
+
+import "time"
+
+// MaxLinks is how many links two nodes may share.
+const MaxLinks = 8
+
+// Packet is the content of one heartbeat, before sealing. The core fills all
+// but the members marked "driver", which the sending thread stamps.
+type Packet struct {
+	Node    string // sender
+	Counter uint64 // sender's incarnation
+	Boot    string
+	RaftID  uint64
+	Leaving bool // the sender is stopping in an orderly way
+
+	Lineage   string
+	Term      uint64
+	Leader    uint64 // Raft id; 0: none known
+	LastIndex uint64 // last log position
+	LastTerm  uint64
+	Commit    uint64
+
+	Interval time.Duration // the sender's; a receiver knows by it what to expect
+	Heard    []Heard       // whom the sender hears, by name
+
+	Sequence  uint64        // driver: grows by one a packet, over all links
+	SentAt    time.Duration // driver: sender's boot-time clock
+	LoopAge   time.Duration // driver: since the core loop last turned
+	SyncAge   time.Duration // driver: age of the oldest sync that has not ended
+	StreamAge time.Duration // driver: since the last answer on the stream to the receiver that was waited for; 0: none waited for
+}
+
+// Heard says on which links the sender has heard Node within the dead time.
+type Heard struct {
+	Node    string
+	Counter uint64 // of the incarnation heard
+	Links   uint8  // bit i: link i
+}
