@@ -1,0 +1,153 @@
+package scheduler
+
+import (
+	"strings"
+	"time"
+
+	"linuxha/internal/cluster"
+)
+
+// run is the state of one scheduling run.
+type run struct {
+	config  *cluster.Config
+	status  *cluster.Status
+	now     time.Time
+	opts    Options
+	options clusterOptions
+
+	nodes      []*node          // naturally sorted by name; nodes[i].index == i
+	nodeByName map[string]*node // by lower-case name
+	nodeByID   map[string]*node
+
+	resources []*resource // top level, in list order (SEMANTICS 2)
+	all       []*resource // every resource and instance, by index
+	byID      map[string]*resource
+	inClone   map[string]*resource // configured ids inside clones and bundles → outermost ancestor
+
+	tags          map[string][]string // tag → references
+	templateUsers map[string][]string // template → resources made from it
+
+	tickets map[string]*cluster.TicketStatus
+
+	actions   []*action // actions[i].id == i+1
+	actionMap map[actionKey]*action
+	orderings []*ordering
+
+	colocationSerial int
+
+	quorate      bool
+	fencingReady bool // fencing is enabled and a device (or watchdog) exists
+	unfencing    bool // something requires or provides unfencing
+	anyManaged   bool
+
+	remoteInMaintenance []*node
+
+	recheck time.Time // when time alone may change the decision; zero: never
+
+	scores   []Score
+	warnings []string
+	reasons  map[*resource][]Factor
+	plan     *Plan
+}
+
+// Schedule decides what should run where at the moment now, and the actions
+// that lead there. It changes neither config nor status.
+func Schedule(config *cluster.Config, status *cluster.Status, now time.Time, opts Options) (*Plan, error) {
+	rn := &run{
+		config: config, status: status, now: now, opts: opts,
+		nodeByName: map[string]*node{}, nodeByID: map[string]*node{}, byID: map[string]*resource{}, inClone: map[string]*resource{},
+		tags: map[string][]string{}, templateUsers: map[string][]string{},
+		tickets: map[string]*cluster.TicketStatus{}, actionMap: map[actionKey]*action{},
+		plan: &Plan{},
+	}
+	rn.readOptions()
+	rn.readNodes()
+	rn.readResources()
+	rn.indexNodes()
+	rn.initialScores()
+	rn.readStatus()
+
+	rn.applyHealth()
+	rn.readLocations()
+	rn.readColocations()
+	rn.readOrders()
+	rn.readTickets()
+
+	rn.applyNodeCriteria()
+	rn.builtinColocations()
+	rn.builtinOrders()
+	rn.compareHistory()
+
+	rn.placeResources()
+
+	rn.createActions()
+	rn.orderRemoteActions()
+	rn.fenceAndShutdown()
+	rn.evaluateOrders()
+
+	rn.writeGraph()
+	rn.writeOutcome()
+	return rn.plan, nil
+}
+
+// indexNodes sorts the nodes and numbers them. All nodes, bundle nodes
+// included, exist by then; no score vector does.
+func (rn *run) indexNodes() {
+	sortNodes(rn.nodes)
+	for i, n := range rn.nodes {
+		n.index = i
+	}
+}
+
+// addNode makes a node known. Only before indexNodes.
+func (rn *run) addNode(n *node) {
+	rn.nodes = append(rn.nodes, n)
+	rn.nodeByName[strings.ToLower(n.name)] = n
+	rn.nodeByID[n.id] = n
+}
+
+// node finds a node by name, whatever the case, or nil.
+func (rn *run) node(name string) *node { return rn.nodeByName[strings.ToLower(name)] }
+
+// nodeWithID finds a node by its id, or by its name if no id fits, or nil.
+func (rn *run) nodeWithID(id string) *node {
+	if n := rn.nodeByID[id]; n != nil {
+		return n
+	}
+	return rn.node(id)
+}
+
+// addResource numbers a new resource (not its children) and makes it findable.
+func (rn *run) addResource(r *resource) {
+	r.index = len(rn.all)
+	rn.all = append(rn.all, r)
+	rn.byID[r.id] = r
+	if r.inClone() || (r.parent != nil && r.top().isBundle()) {
+		if base := baseID(r.id); rn.inClone[base] == nil {
+			rn.inClone[base] = r.top()
+		}
+	}
+}
+
+// constraintResource finds what a constraint means by id. An instance of a clone,
+// or what is inside one, means the outermost clone or bundle (SEMANTICS 3).
+func (rn *run) constraintResource(id string) *resource {
+	r := rn.byID[id]
+	if r == nil {
+		return rn.inClone[baseID(id)]
+	}
+	if r.inClone() || r.top().isBundle() {
+		return r.top()
+	}
+	return r
+}
+
+// warn records something that the administrator should know.
+func (rn *run) warn(text string) { rn.plan.Warnings = append(rn.plan.Warnings, text) }
+
+// recheckAt notes that the decision may change at t by itself.
+func (rn *run) recheckAt(t time.Time) {
+	if t.After(rn.now) && (rn.recheck.IsZero() || t.Before(rn.recheck)) {
+		rn.recheck = t
+	}
+}
