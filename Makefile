@@ -1,0 +1,25 @@
+# Everything runs with Go >= 1.26, git and make; scripts/test-deps adds what the
+# tests want beside them (as root, on Debian; else it says what is missing).
+
+VERSION  ?= $(shell git describe --tags --dirty 2>/dev/null | sed 's/^v//')
+LDFLAGS  := -s -w $(if $(VERSION),-X linuxha/internal/cli.Version=$(VERSION))
+PACKAGES ?= ./...
+# Lab tests form whole clusters; a package may take minutes on a small machine.
+TESTFLAGS ?= -timeout 20m
+
+.PHONY: build test demo bench clean
+build: # one static binary, bin/ha
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ha ./cmd/ha
+
+test: build
+	scripts/test-deps
+	CGO_ENABLED=0 go test $(TESTFLAGS) $(PACKAGES)
+
+demo: build
+	bin/ha demo
+
+bench: build
+	bin/ha lab bench
+
+clean:
+	rm -rf bin
