@@ -93,6 +93,7 @@ type Node struct {
 	Name        string    `json:"name"`
 	Kind        NodeKind  `json:"kind,omitempty"`
 	Witness     bool      `json:"witness,omitempty"` // votes, runs no resources
+	Score       string    `json:"score,omitempty"`   // preference of every resource for this node; "": 0
 	Attributes  []AttrSet `json:"attributes,omitempty"`
 	Utilization []AttrSet `json:"utilization,omitempty"`
 }
