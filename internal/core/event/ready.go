@@ -118,7 +118,7 @@ type FenceCall struct {
 	Device  string // resource id
 	Agent   cluster.Agent
 	Action  string           // off, reboot, on, status, monitor, list
-	Params  []cluster.NVPair // as the agent gets them, plug included
+	Params  []cluster.NVPair // of the device as configured, pcmk_* included: the agent layer derives plug and nodename
 	Timeout time.Duration
 	Delay   time.Duration // wait before calling (head start)
 	Attempt int
