@@ -13,12 +13,15 @@ const EntryVersion = 1
 // MaxEntry bounds an encoded entry, in bytes.
 const MaxEntry = 16 << 20
 
-// Entry is the content of one log entry: commands that take effect together.
+// Entry is the content of one log entry. Its commands are applied in order, each
+// for itself: one that may not take effect has none and does not hurt the others,
+// unless the entry is Atomic.
 type Entry struct {
 	Version  int         `json:"v"`
 	Time     time.Time   `json:"time"`         // the proposer's clock; State takes its times from here
 	ID       uint64      `json:"id,omitempty"` // of the request, for the answer; unique per incarnation of Proposer
 	Proposer Incarnation `json:"proposer,omitzero"`
+	Atomic   bool        `json:"atomic,omitempty"` // all of Commands, or none
 	Commands []Command   `json:"commands"`
 }
 
@@ -86,6 +89,7 @@ type Report struct {
 	Incarnation Incarnation       `json:"incarnation"`
 	Running     []Running         `json:"running,omitempty"`
 	History     []ResourceHistory `json:"history,omitempty"`
+	LastCall    int               `json:"last_call,omitempty"` // newest result that History contains
 }
 
 // Running is one resource instance that a node has, or may have, active.
@@ -123,7 +127,9 @@ type Release struct {
 	Holder Incarnation `json:"holder,omitzero"`
 }
 
-// HistoryChange records the result of one operation in a node's history.
+// HistoryChange records the result of one operation in a node's history. An
+// executor numbers its results 1, 2, 3... as they end (Entry.CallID); one that
+// was recorded already has no effect.
 type HistoryChange struct {
 	Incarnation Incarnation  `json:"incarnation"`
 	Resource    string       `json:"resource"` // the name that agents use
@@ -162,8 +168,9 @@ type FenceBegin struct {
 	Device    string      `json:"device,omitempty"`
 }
 
-// FenceEnd ends a fencing. Only "ok" and "confirmed" make the target off, and
-// only if Target is still the member's incarnation.
+// FenceEnd ends a fencing (ID 0: the open one of Target). Only "ok" and
+// "confirmed" make the target off, and only if Target is still the member's
+// incarnation; "abandoned" says that its device was surely never called.
 type FenceEnd struct {
 	ID       uint64      `json:"id"`
 	Target   Incarnation `json:"target"`

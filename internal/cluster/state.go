@@ -24,6 +24,8 @@ type State struct {
 	NextEvent  uint64  `json:"next_event"`       // number of the next event
 	NextGrant  uint64  `json:"next_grant"`
 	NextFence  uint64  `json:"next_fence"`
+
+	eventTail *eventTail // who may append to Events in place
 }
 
 const (
@@ -84,6 +86,7 @@ type Member struct {
 
 	Attributes []NVPair          `json:"attributes,omitempty"` // transient, by name; gone with the incarnation's boot
 	History    []ResourceHistory `json:"history,omitempty"`    // by resource name
+	LastCall   int               `json:"last_call,omitempty"`  // newest result of this incarnation in History
 }
 
 // Grant is the right of one incarnation to have a resource in a role. An

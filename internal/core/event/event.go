@@ -23,6 +23,13 @@ type Event interface{ isEvent() }
 // Tick: the deadline of the last Ready has come, or nothing else woke the loop.
 type Tick struct{}
 
+// Recorded is the first event after a start: what the driver found in /run/ha,
+// left by an earlier daemon of this boot. It is empty after a boot.
+type Recorded struct {
+	InFlight []Operation // begun and not ended: their end still comes as OperationDone
+	Active   []Operation // the start, promote or migrate_from that last succeeded of each resource not stopped since
+}
+
 // HeartbeatReceived is an authentic, fresh heartbeat of a peer.
 type HeartbeatReceived struct {
 	Link   int // 0-based
@@ -94,6 +101,7 @@ type WatchdogState struct {
 type Stopping struct{ Restart bool }
 
 func (Tick) isEvent()              {}
+func (Recorded) isEvent()          {}
 func (HeartbeatReceived) isEvent() {}
 func (MessageReceived) isEvent()   {}
 func (LinkChanged) isEvent()       {}

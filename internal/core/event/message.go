@@ -79,12 +79,17 @@ type OrderResult struct {
 	Result    Result    `json:"result"`
 }
 
-// Ask requests a report of what runs, is in flight or waits.
-type Ask struct{}
+// Ask requests a report of what runs, is in flight or waits. Once it has
+// answered, the node obeys no order numbered up to Before: what was sent earlier
+// and is still under way cannot start anything behind the report.
+type Ask struct {
+	Before uint64 `json:"before"`
+}
 
 // NodeReport is such a report.
 type NodeReport struct {
 	Report          cluster.Report `json:"report"`
+	Before          uint64         `json:"before"` // of the Ask that this answers; any other is stale
 	Version         string         `json:"version"`
 	Links           []string       `json:"links,omitempty"`
 	WatchdogTimeout time.Duration  `json:"watchdog_timeout,omitempty"`

@@ -1,0 +1,128 @@
+package cluster
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Status derives what the scheduler looks at. The caller, who alone can know,
+// sets Quorate and Coordinator. Witnesses, which run nothing, are left out.
+func (s *State) Status(now time.Time) *Status {
+	st := &Status{
+		HaveWatchdog:  s.Config.Watchdog != nil,
+		FencingUsable: s.Config.FencingEnabled() && (len(s.Config.FenceDevices()) > 0 || s.Config.Watchdog != nil),
+	}
+	for i := range s.Members {
+		if m := &s.Members[i]; !s.isWitness(m) {
+			st.Nodes = append(st.Nodes, s.nodeStatus(m))
+		}
+	}
+	// A configured node that has not joined runs nothing of ours.
+	for i := range s.Config.Nodes {
+		n := &s.Config.Nodes[i]
+		if n.Kind == NodeCluster && !n.Witness && s.Member(n.Name) == nil {
+			down := Member{Name: n.Name, State: NodeOffline}
+			st.Nodes = append(st.Nodes, s.nodeStatus(&down))
+		}
+	}
+	for _, t := range s.Tickets {
+		ts := TicketStatus{ID: t.ID, Granted: strconv.FormatBool(t.Granted), Standby: strconv.FormatBool(t.Standby)}
+		if !t.LastGranted.IsZero() {
+			ts.LastGranted = strconv.FormatInt(t.LastGranted.Unix(), 10)
+		}
+		st.Tickets = append(st.Tickets, ts)
+	}
+	return st
+}
+
+func (s *State) isWitness(m *Member) bool {
+	if m.Witness {
+		return true
+	}
+	n := s.Config.node(m.Name)
+	return n != nil && n.Witness
+}
+
+// node returns the configuration's entry for a node, or nil.
+func (c *Config) node(name string) *Node {
+	for i := range c.Nodes {
+		if c.Nodes[i].Name == name {
+			return &c.Nodes[i]
+		}
+	}
+	return nil
+}
+
+// nodeStatus expresses a member's life in Pacemaker's terms (SEMANTICS 7).
+func (s *State) nodeStatus(m *Member) NodeStatus {
+	st := NodeStatus{ID: m.Name, Name: m.Name, History: m.History}
+	if n := s.Config.node(m.Name); n != nil && n.ID != "" {
+		st.ID = n.ID
+	}
+	attributes := m.Attributes
+	switch m.State {
+	case NodeOnline:
+		st.InCCM, st.Crmd, st.Join, st.Expected = "true", "online", "member", "member"
+	case NodeLeaving:
+		st.InCCM, st.Crmd, st.Join, st.Expected = "true", "online", "member", "member"
+		attributes = append(slices.Clone(attributes), NVPair{Name: "shutdown", Value: strconv.FormatInt(m.Since.Unix(), 10)})
+	case NodeJoining:
+		st.InCCM, st.Crmd, st.Join, st.Expected = "true", "online", "pending", "member"
+	case NodeLost:
+		// Not a member, though expected: unclean. Without fencing the scheduler would
+		// take it for merely offline and start elsewhere what it may still run.
+		st.InCCM, st.Crmd, st.Join, st.Expected = "false", "offline", "down", "member"
+		if !s.Config.FencingEnabled() {
+			st.InCCM = "true"
+		}
+	default:
+		st.InCCM, st.Crmd, st.Join, st.Expected = "false", "offline", "down", "down"
+	}
+	if len(attributes) > 0 {
+		st.Attributes = []AttrSet{{ID: "status-" + m.Name, Pairs: attributes}}
+	}
+	return st
+}
+
+// SchedulerConfig returns the configuration that the scheduler gets: the stored
+// one, with an entry for every member that may run resources, and a location for
+// every move that is not yet fulfilled. Those are never stored.
+func (s *State) SchedulerConfig() *Config {
+	c := s.Config
+	c.Nodes = slices.DeleteFunc(slices.Clone(c.Nodes), func(n Node) bool {
+		m := s.Member(n.Name)
+		return n.Witness || m != nil && m.Witness
+	})
+	for i := range s.Members {
+		if m := &s.Members[i]; !s.isWitness(m) && c.node(m.Name) == nil {
+			c.Nodes = append(c.Nodes, Node{ID: m.Name, Name: m.Name})
+		}
+	}
+	c.Locations = slices.Clone(c.Locations)
+	for _, m := range s.Moves {
+		if m.Node != "" {
+			c.Locations = append(c.Locations, Location{ID: "move-" + m.Resource, Resource: m.Resource, Node: m.Node, Score: Infinity})
+		}
+		if m.Away != "" {
+			c.Locations = append(c.Locations, Location{ID: "move-away-" + m.Resource, Resource: m.Resource, Node: m.Away, Score: "-" + Infinity})
+		}
+	}
+	return &c
+}
+
+// TransitionKey is the text that results carry to say which action of which
+// transition they answer, and what that expected.
+func TransitionKey(action int, transition uint64, expectRC int, lineage string) string {
+	return fmt.Sprintf("%d:%d:%d:%s", action, transition, expectRC, formatUUID(lineage))
+}
+
+// formatUUID gives 32 hex digits the dashes that Pacemaker's tools expect.
+func formatUUID(id string) string {
+	if len(id) != 32 {
+		return id
+	}
+	return strings.Join([]string{id[:8], id[8:12], id[12:16], id[16:20], id[20:]}, "-")
+}
