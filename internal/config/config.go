@@ -1,0 +1,150 @@
+// Package config is the configuration language: HCL text to cluster.Config and
+// back. Reading is strict: what it does not know, or what cannot be meant, is an
+// error that names file, line and the nearest known name.
+//
+// Pacemaker's names are written with "_" for "-"; the few other spellings are
+// listed in names.go. See CONFIGURATION in docs/reference.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclparse"
+
+	"linuxha/internal/cluster"
+)
+
+// MaxSource bounds the text of one configuration file, in bytes.
+const MaxSource = 16 << 20
+
+// Source is one file of a configuration.
+type Source struct {
+	Name string // shown in errors; ".json" at its end selects HCL's JSON form
+	Text []byte
+}
+
+// Parse reads a configuration from one or more sources, in order. All errors
+// found are returned, joined, each an *Error.
+func Parse(sources ...Source) (*cluster.Config, error) {
+	parser := hclparse.NewParser()
+	r := newReader()
+	var bodies []hcl.Body
+	for _, s := range sources {
+		if len(s.Text) > MaxSource {
+			return nil, fmt.Errorf("%s: %d bytes, at most %d are read", s.Name, len(s.Text), MaxSource)
+		}
+		if err := checkNesting(s); err != nil {
+			return nil, err
+		}
+		var f *hcl.File
+		var diags hcl.Diagnostics
+		if strings.HasSuffix(s.Name, ".json") {
+			f, diags = parser.ParseJSON(s.Text, s.Name)
+		} else {
+			f, diags = parser.ParseHCL(s.Text, s.Name)
+		}
+		r.diags = append(r.diags, diags...)
+		if f != nil {
+			bodies = append(bodies, f.Body)
+		}
+	}
+	if !r.diags.HasErrors() {
+		r.root(bodies)
+	}
+	if !r.diags.HasErrors() {
+		for _, p := range Validate(r.cfg) {
+			r.problem(p)
+		}
+	}
+	if r.diags.HasErrors() {
+		return nil, r.errors()
+	}
+	return r.cfg, nil
+}
+
+// Load reads a file, or all *.hcl and *.hcl.json files of a directory in the
+// order of their names. "-" is standard input.
+func Load(path string) ([]Source, error) {
+	if path == "-" {
+		text, err := readBounded(os.Stdin)
+		if err != nil {
+			return nil, fmt.Errorf("read configuration from standard input: %w", err)
+		}
+		return []Source{{Name: "<stdin>", Text: text}}, nil
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	names := []string{path}
+	if info.IsDir() {
+		names = nil
+		for _, pattern := range []string{"*.hcl", "*.hcl.json"} {
+			found, err := filepath.Glob(filepath.Join(path, pattern))
+			if err != nil {
+				return nil, fmt.Errorf("read configuration: %w", err)
+			}
+			names = append(names, found...)
+		}
+		if len(names) == 0 {
+			return nil, fmt.Errorf("read configuration: %s holds no *.hcl file", path)
+		}
+		sort.Strings(names)
+	}
+	var sources []Source
+	for _, name := range names {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("read configuration: %w", err)
+		}
+		text, err := readBounded(f)
+		f.Close()
+		if err != nil {
+			return nil, fmt.Errorf("read configuration from %s: %w", name, err)
+		}
+		sources = append(sources, Source{Name: name, Text: text})
+	}
+	return sources, nil
+}
+
+// Error is one thing wrong with a configuration.
+type Error struct {
+	File    string `json:"file,omitempty"`
+	Line    int    `json:"line,omitempty"` // 1-based; 0 unknown
+	Column  int    `json:"column,omitempty"`
+	Summary string `json:"summary"`
+	Hint    string `json:"hint,omitempty"` // what to do
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	if e.File != "" {
+		fmt.Fprintf(&b, "%s:%d:%d: ", e.File, e.Line, e.Column)
+	}
+	b.WriteString(e.Summary)
+	if e.Hint != "" {
+		b.WriteString("; " + e.Hint)
+	}
+	return b.String()
+}
+
+// Errors returns the single errors that err joins.
+func Errors(err error) []*Error {
+	var out []*Error
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			out = append(out, Errors(e)...)
+		}
+		return out
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return []*Error{e}
+	}
+	return nil
+}
