@@ -145,9 +145,12 @@ type operation struct {
 	interval int64 // ms
 	role     role  // roleUnknown: unset
 	enabled  bool
-	timeout  int64              // ms; -1: unset
-	config   *cluster.Operation // as written
-	attrs    map[string]string  // properties, strongest first merged: element, meta blocks, op_defaults
+	// duplicate: another operation has the same name and interval, so that
+	// neither is scheduled.
+	duplicate bool
+	timeout   int64              // ms; -1: unset
+	config    *cluster.Operation // as written
+	attrs     map[string]string  // properties, strongest first merged: element, meta blocks, op_defaults
 }
 
 // notifications are the points and actions around one task of a clone

@@ -17,6 +17,7 @@ type node struct {
 	kind   cluster.NodeKind
 	status *cluster.NodeStatus // nil: never seen
 
+	score       score             // base score of every resource here
 	attrs       map[string]string // permanent attributes overlaid by transient ones
 	utilization map[string]int    // capacity; what is placed is subtracted during placement
 

@@ -105,7 +105,9 @@ type resource struct {
 	// Actions, in order of creation.
 	actions []*action
 
-	paramCache map[*node]map[string]string
+	paramCache map[*node]map[string]string // by node; nil: without rules, for all
+	paramRules ruleUse
+	paramTwin  *resource // the instance that evaluates parameters for this one
 }
 
 // cloneData is what only clones have.

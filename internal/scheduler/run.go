@@ -29,6 +29,10 @@ type run struct {
 
 	tickets map[string]*cluster.TicketStatus
 
+	guests     []guest              // found while reading nodes; each implies a connection
+	defaultOps map[opKey]*operation // of operations that are not configured
+	refs       *referable           // what configuration elements refer to, once needed
+
 	actions   []*action // actions[i].id == i+1
 	actionMap map[actionKey]*action
 	orderings []*ordering

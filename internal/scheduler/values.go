@@ -1,0 +1,131 @@
+package scheduler
+
+import (
+	"math"
+	"strconv"
+	"strings"
+)
+
+// isTrue tells whether a text is one of the words for true (SEMANTICS 1).
+func isTrue(text string) bool { return boolOr(text, false) }
+
+// boolOr reads a boolean; what is none gives def.
+func boolOr(text string, def bool) bool {
+	switch strings.ToLower(text) {
+	case "true", "on", "yes", "y", "1":
+		return true
+	case "false", "off", "no", "n", "0":
+		return false
+	}
+	return def
+}
+
+// parseDuration reads a time span in ms (SEMANTICS 1); 0 if it is none.
+func parseDuration(text string) int64 {
+	t := strings.TrimSpace(text)
+	if t == "" {
+		return 0
+	}
+	if t[0] == 'P' || t[0] == 'p' {
+		d, ok := parseISODuration(t)
+		if !ok {
+			return 0
+		}
+		return d.milliseconds()
+	}
+	n, rest, ok := leadingInt(t)
+	if !ok || n < 0 {
+		return 0
+	}
+	if strings.HasPrefix(rest, ".") { // a fraction is cut off
+		rest = strings.TrimLeft(rest[1:], "0123456789")
+	}
+	unit := int64(0)
+	switch strings.ToLower(strings.TrimSpace(rest)) {
+	case "", "s", "sec":
+		unit = 1000
+	case "ms", "msec":
+		unit = 1
+	case "us", "usec":
+		return n / 1000
+	case "m", "min":
+		unit = 60_000
+	case "h", "hr":
+		unit = 3_600_000
+	default:
+		return 0
+	}
+	if n > math.MaxInt64/unit {
+		return math.MaxInt64
+	}
+	return n * unit
+}
+
+// seconds rounds ms to s, but never to 0 unless it was 0.
+func seconds(ms int64) int64 {
+	if ms > 0 && ms < 1000 {
+		return 1
+	}
+	return (ms + 500) / 1000
+}
+
+// leadingInt reads the integer at the beginning of text, after blanks, and
+// returns what follows; it saturates. Without digits, ok is false.
+func leadingInt(text string) (n int64, rest string, ok bool) {
+	t := strings.TrimLeft(text, " \t\n\r\v\f")
+	end := 0
+	if end < len(t) && (t[end] == '-' || t[end] == '+') {
+		end++
+	}
+	digits := end
+	for end < len(t) && isDigit(t[end]) {
+		end++
+	}
+	if end == digits {
+		return 0, text, false
+	}
+	n, _ = strconv.ParseInt(t[:end], 10, 64) // out of range: the nearest value
+	return n, t[end:], true
+}
+
+// intOr reads the integer at the beginning of text; without one, or below least,
+// it is def.
+func intOr(text string, def, least int64) int64 {
+	n, _, ok := leadingInt(text)
+	if !ok || n < least {
+		return def
+	}
+	return n
+}
+
+// leadingFloat reads the number at the beginning of text.
+func leadingFloat(text string) (float64, bool) {
+	t := strings.TrimSpace(text)
+	for end := len(t); end > 0; end-- {
+		if f, err := strconv.ParseFloat(t[:end], 64); err == nil {
+			return f, true
+		}
+	}
+	return 0, false
+}
+
+// compareVersions orders dotted versions part by part; a missing part is less.
+func compareVersions(a, b string) int {
+	as, bs := strings.Split(a, "."), strings.Split(b, ".")
+	for i := 0; i < len(as) || i < len(bs); i++ {
+		var x, y int64 = -1, -1
+		if i < len(as) {
+			x, _, _ = leadingInt(as[i])
+		}
+		if i < len(bs) {
+			y, _, _ = leadingInt(bs[i])
+		}
+		if x != y {
+			if x < y {
+				return -1
+			}
+			return 1
+		}
+	}
+	return 0
+}
