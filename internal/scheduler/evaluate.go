@@ -104,9 +104,6 @@ func (rn *run) requirementOf(r *resource) requirement {
 		return requireQuorum
 	case text == "fencing":
 		required = requireFencing
-		if !rn.options.fencing {
-			rn.warn("resource " + r.id + " requires fencing, but fencing is disabled")
-		}
 	case text == "unfencing":
 		required = requireUnfencing
 		if r.isFence || !rn.options.fencing {
