@@ -101,7 +101,7 @@ func (a *applier) history(c *HistoryChange) *Rejection {
 	}
 	h := a.historyOf(m, c.Resource, true)
 	h.Agent = c.Agent
-	h.record(c.Resource, c.Entry)
+	h.Record(c.Entry)
 	if c.FailCount {
 		a.countFailure(m, c)
 	}
@@ -143,19 +143,23 @@ func (e *HistoryEntry) Expected() int {
 	return n
 }
 
-// record keeps e where Pacemaker keeps it: the last single operation, the last
-// failure, each recurring operation and each half of a migration by itself.
-func (h *ResourceHistory) record(resource string, e HistoryEntry) {
+// Record keeps e where Pacemaker keeps it: the last single operation, the last
+// failure, each recurring operation and each half of a migration by itself. What
+// was cancelled, and notifications, leave no trace.
+func (h *ResourceHistory) Record(e HistoryEntry) {
+	if e.Status == 1 || e.Operation == "notify" {
+		return
+	}
 	if e.Operation == "reload" || e.Operation == "reload-agent" {
 		e.Operation = "start"
 	}
-	e.Key = fmt.Sprintf("%s_%s_%d", resource, e.Operation, e.IntervalMS)
+	e.Key = fmt.Sprintf("%s_%s_%d", h.ID, e.Operation, e.IntervalMS)
 	if e.Operation == "stop" && !e.Failed() {
 		h.Operations = slices.DeleteFunc(h.Operations, func(o HistoryEntry) bool { return o.IntervalMS > 0 && o.CallID < e.CallID && !o.Failed() })
 	}
 	if e.Failed() {
 		failure := e
-		failure.ID = resource + "_last_failure_0"
+		failure.ID = h.ID + "_last_failure_0"
 		h.put(failure)
 		if e.IntervalMS > 0 {
 			return
@@ -164,10 +168,8 @@ func (h *ResourceHistory) record(resource string, e HistoryEntry) {
 	switch {
 	case e.IntervalMS > 0, e.Operation == "migrate_to", e.Operation == "migrate_from":
 		e.ID = e.Key
-	case e.Operation == "notify":
-		return
 	default:
-		e.ID = resource + "_last_0"
+		e.ID = h.ID + "_last_0"
 	}
 	h.put(e)
 }

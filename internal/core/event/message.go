@@ -46,12 +46,12 @@ type Message struct {
 
 // Dispatch orders operations. Each runs at most once: Numbers are remembered.
 type Dispatch struct {
-	Transition uint64         `json:"transition"`
-	Orders     []Order        `json:"orders"`
-	Cancels    []RecurringKey `json:"cancels,omitempty"` // recurring monitors to end
+	Transition uint64  `json:"transition"`
+	Orders     []Order `json:"orders"`
 }
 
-// Order is one operation under a grant.
+// Order is one operation under a grant. The operation "cancel" ends the recurring
+// monitor of its Interval.
 type Order struct {
 	Number    uint64    `json:"number"` // unique in the lineage
 	Action    int       `json:"action"` // id in the transition's graph
@@ -59,24 +59,19 @@ type Order struct {
 	Operation Operation `json:"operation"`
 }
 
-// RecurringKey names a recurring monitor.
-type RecurringKey struct {
-	Name      string        `json:"name"`
-	Operation string        `json:"operation"`
-	Interval  time.Duration `json:"interval"`
-}
-
 // Results reports ended operations; it is repeated until a commit shows it was taken.
 type Results struct {
 	Done []OrderResult `json:"done"`
 }
 
-// OrderResult is the end of one order, or of a recurring monitor (Number 0)
-// whose result changed.
+// OrderResult is the end of one order, or of a recurring monitor whose result
+// changed or of an act of the executor's own (Number 0). Entry is what goes into
+// the history; its CallID numbers the results of an incarnation.
 type OrderResult struct {
-	Number    uint64    `json:"number,omitempty"`
-	Operation Operation `json:"operation"`
-	Result    Result    `json:"result"`
+	Number    uint64               `json:"number,omitempty"`
+	Operation Operation            `json:"operation"`
+	Result    Result               `json:"result"`
+	Entry     cluster.HistoryEntry `json:"entry"`
 }
 
 // Ask requests a report of what runs, is in flight or waits. Once it has

@@ -90,7 +90,7 @@ type Operation struct {
 	Resource string           `json:"resource"` // its configured id
 	Instance string           `json:"instance"`
 	Agent    cluster.Agent    `json:"agent"`
-	Action   string           `json:"action"` // start stop monitor promote demote migrate_to migrate_from notify reload
+	Action   string           `json:"action"` // start stop monitor promote demote migrate_to migrate_from notify reload reload-agent
 	Params   []cluster.NVPair `json:"params,omitempty"`
 	Meta     []cluster.NVPair `json:"meta,omitempty"` // CRM_meta_* without the prefix
 	Interval time.Duration    `json:"interval,omitempty"`
@@ -98,6 +98,12 @@ type Operation struct {
 	Role     string           `json:"role,omitempty"`
 	// SkipDuplicateCheck: the former owner is confirmed off.
 	SkipDuplicateCheck bool `json:"skip_duplicate_check,omitempty"`
+
+	// What the history keeps with the result.
+	TransitionKey string `json:"transition_key,omitempty"`
+	OpDigest      string `json:"op_digest,omitempty"`
+	RestartDigest string `json:"restart_digest,omitempty"`
+	ForceRestart  string `json:"force_restart,omitempty"`
 }
 
 // Result is what came of an Operation.
