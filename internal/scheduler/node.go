@@ -33,6 +33,7 @@ type node struct {
 	isDC        bool
 	noProbes    bool // resource-discovery-enabled=false, where that is allowed
 
+	hasFailures bool // some fail-count attribute is set
 	historyRead bool // its resource history has been read
 
 	// Remote, guest and bundle nodes.

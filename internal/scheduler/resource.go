@@ -90,17 +90,17 @@ type resource struct {
 	tickets   []*ticketRule
 
 	// Placement.
-	allowed   scoreVector
-	discovery []discovery // nil: always, everywhere
-	exclusive bool        // some location constraint has exclusive discovery
-	placed    bool        // decided, be it to run nowhere
-	placing   bool        // being decided (loop guard)
-	merging   bool        // its scores are being merged (loop guard)
-	assigned  *node
-	nextRole  role // roleUnknown: not decided
-	promotion score
-	// promoteScore tells whether promotion was decided for the instance.
-	instances map[*node]int // clones and bundles: instances placed per node
+	allowed       scoreVector
+	discovery     []discovery // nil: always, everywhere
+	exclusive     bool        // some location constraint has exclusive discovery
+	placed        bool        // decided, be it to run nowhere
+	placing       bool        // being decided (loop guard)
+	merging       bool        // its scores are being merged (loop guard)
+	assigned      *node
+	assignedScore score   // on assigned, when it was chosen
+	counts        []int32 // clones and bundles: instances placed per node; then promoted ones
+	nextRole      role    // roleUnknown: not decided
+	promotion     score   // by which an instance competes for promotion
 
 	// Actions, in order of creation.
 	actions []*action
@@ -122,7 +122,8 @@ type cloneData struct {
 	template        *cluster.Resource // the child that instances are made of
 	total           int               // instances created so far
 	promoted        int               // instances that will be promoted
-	promotionReady  bool              // node scores are merged already
+	scoresAdded     bool              // promotion scores are in the instances' node scores
+	promotionReady  bool              // promotion wishes are merged, instances sorted
 	notifyStart     *notifications
 	notifyStop      *notifications
 	notifyPromote   *notifications

@@ -33,6 +33,9 @@ type run struct {
 	defaultOps map[opKey]*operation // of operations that are not configured
 	refs       *referable           // what configuration elements refer to, once needed
 
+	locations   []*location
+	colocations []*colocation
+
 	actions   []*action // actions[i].id == i+1
 	actionMap map[actionKey]*action
 	orderings []*ordering
@@ -50,7 +53,7 @@ type run struct {
 
 	scores   []Score
 	warnings []string
-	reasons  map[*resource][]Factor
+	factors  map[*resource][]factor // contributions to scores, for reasons
 	plan     *Plan
 }
 
@@ -62,7 +65,7 @@ func Schedule(config *cluster.Config, status *cluster.Status, now time.Time, opt
 		nodeByName: map[string]*node{}, nodeByID: map[string]*node{}, byID: map[string]*resource{}, inClone: map[string]*resource{},
 		tags: map[string][]string{}, templateUsers: map[string][]string{},
 		tickets: map[string]*cluster.TicketStatus{}, actionMap: map[actionKey]*action{},
-		plan: &Plan{},
+		factors: map[*resource][]factor{}, plan: &Plan{},
 	}
 	rn.readOptions()
 	rn.readNodes()

@@ -1,0 +1,214 @@
+package scheduler
+
+import "strings"
+
+// How the preferences of dependents pull their primary (SEMANTICS 11, "Effect
+// of D's preferences on P").
+
+// mergeFlags say how preferences are merged.
+type mergeFlags uint8
+
+const (
+	mergeActive   mergeFlags = 1 << iota // undo what leaves no node available
+	mergePositive                        // for clones: never let a node's score turn negative
+	mergeThisWith                        // follow what resources depend on, not what depends on them
+)
+
+// frozen marks, while preferences are merged with mergePositive, a node whose
+// score would have turned negative. It ends as 1.
+const frozen score = -100 * infinity
+
+// hasInfluence tells whether the dependent's preferences count for primary
+// (nil: the constraint's). An active primary is not moved for the sake of a
+// dependent without influence, nor a clean active container for its connection.
+func (c *colocation) hasInfluence(primary *resource) bool {
+	if primary == nil {
+		primary = c.primary
+	}
+	d := c.dependent
+	if d.isConnection && d.parent != nil && d.parent.isBundle() && !primary.failed && len(primary.active) == 1 {
+		return false
+	}
+	return c.influence || len(primary.active) == 0
+}
+
+// addPreferences adds to r's scores what the dependent of c would like.
+func (rn *run) addPreferences(r *resource, c *colocation) {
+	if !c.hasInfluence(nil) {
+		return
+	}
+	flags := mergeActive
+	if r.isClone() {
+		flags |= mergePositive
+	}
+	rn.mergePreferences(c.dependent, r, &r.allowed, c, c.factor(), flags)
+}
+
+// mergePreferences adds source's scores, scaled by factor, to scores, and then
+// those of what depends on source. scores are those of target; if *scores is
+// nil, source's own are taken to begin with.
+func (rn *run) mergePreferences(source, target *resource, scores *scoreVector, c *colocation, factor float32, flags mergeFlags) {
+	if source.merging {
+		return
+	}
+	source.merging = true
+	defer func() { source.merging = false }()
+
+	if source.isGroup() {
+		if len(source.children) == 0 {
+			return
+		}
+		// Members chain: the last one reaches what all of them depend on, the
+		// first one what depends on any.
+		member := source.children[0]
+		if *scores == nil {
+			member = source.children[len(source.children)-1]
+		}
+		rn.mergePreferences(member, target, scores, c, factor, flags)
+		return
+	}
+
+	var work scoreVector
+	if *scores == nil {
+		work = source.allowed.clone()
+		target = source
+	} else {
+		work = scores.clone()
+		rn.addScaled(work, source, target, c, factor, flags&mergePositive != 0)
+	}
+	if rn.anyAvailable(work) {
+		list := withThisOf(source)
+		if flags&mergeThisWith != 0 {
+			list = thisWithOf(source)
+		}
+		for _, next := range list {
+			other := next.primary
+			if flags&mergeThisWith == 0 {
+				if !next.hasInfluence(nil) {
+					continue
+				}
+				other = next.dependent
+			}
+			f := float32(factor*float32(next.score)) / float32(infinity)
+			rn.mergePreferences(other, target, &work, next, f, flags|mergeActive)
+		}
+	} else if flags&mergeActive != 0 {
+		return
+	}
+	if flags&mergePositive != 0 {
+		for i := range work {
+			if work[i] == frozen {
+				work[i] = 1
+			}
+		}
+	}
+	*scores = work
+}
+
+// addScaled adds to work, for every node, source's best score where the
+// colocation's attribute has the same value, scaled.
+func (rn *run) addScaled(work scoreVector, source, target *resource, c *colocation, factor float32, onlyPositive bool) {
+	best := rn.bestScores(source, target, c)
+	for i, s := range work {
+		if s == absent {
+			continue
+		}
+		preference := best(i)
+		if factor < 0 && preference < 0 &&
+			(c.primary.stickiness >= -preference || !c.hasInfluence(nil) || !allowedOnOne(c.dependent)) {
+			// Generally the primary does not come to where an anti-colocated
+			// dependent cannot be; only if that is the dependent's one chance.
+			continue
+		}
+		if s == frozen {
+			continue
+		}
+		sum := preference.scale(factor).add(s)
+		if onlyPositive && sum < 0 && s > 0 {
+			work[i] = frozen
+			continue
+		}
+		if onlyPositive && sum < 0 && s == 0 {
+			continue
+		}
+		work[i] = sum
+	}
+}
+
+// bestScores returns a function that gives, for the i-th node as target sees it,
+// the best score of source on available nodes with the same value of the
+// colocation's attribute.
+func (rn *run) bestScores(source, target *resource, c *colocation) func(int) score {
+	scores := rn.ownPreferences(source, c)
+	if c.attribute == "" && !rn.seesHosts(source) && !rn.seesHosts(target) {
+		return func(i int) score {
+			if s := scores.at(rn.nodes[i]); s != absent && rn.nodes[i].available() {
+				return s
+			}
+			return -infinity
+		}
+	}
+	bestOf := map[string]score{}
+	unset := -infinity
+	for i, s := range scores {
+		if s == absent || !rn.nodes[i].available() {
+			continue
+		}
+		value, ok := rn.colocationValue(rn.nodes[i], c, source)
+		if !ok {
+			unset = max(unset, s)
+			continue
+		}
+		value = strings.ToLower(value)
+		if old, seen := bestOf[value]; !seen || s > old {
+			bestOf[value] = s
+		}
+	}
+	return func(i int) score {
+		value, ok := rn.colocationValue(rn.nodes[i], c, target)
+		if !ok {
+			return unset
+		}
+		if s, seen := bestOf[strings.ToLower(value)]; seen {
+			return s
+		}
+		return -infinity
+	}
+}
+
+// seesHosts tells whether r may see a guest's host instead of the guest.
+func (rn *run) seesHosts(r *resource) bool {
+	return r.inBundle() || r.meta["container-attribute-target"] != ""
+}
+
+// ownPreferences are source's scores. A configured dependent that is not the
+// first member of its group did not get the group's location scores, which are
+// added for this purpose.
+func (rn *run) ownPreferences(source *resource, c *colocation) scoreVector {
+	p := source.parent
+	if !c.configured || source != c.dependent || p == nil || !p.isGroup() || source == p.children[0] {
+		return source.allowed
+	}
+	kept, discovered, exclusive := source.allowed, source.discovery, source.exclusive
+	source.allowed = kept.clone()
+	source.discovery = append([]discovery(nil), discovered...)
+	for _, l := range p.locations {
+		rn.applyLocationTo(source, l, false)
+	}
+	scores := source.allowed
+	source.allowed, source.discovery, source.exclusive = kept, discovered, exclusive
+	return scores
+}
+
+// allowedOnOne tells whether r has a score of at least 0 on exactly one node.
+func allowedOnOne(r *resource) bool {
+	n := 0
+	for _, s := range r.allowed {
+		if s != absent && s >= 0 {
+			if n++; n > 1 {
+				return false
+			}
+		}
+	}
+	return n == 1
+}

@@ -1,0 +1,221 @@
+package scheduler
+
+import "sort"
+
+// Utilization: nodes have capacities, primitives use them up (SEMANTICS 16).
+
+// consume subtracts what r needs from n's free capacity.
+func (n *node) consume(r *resource) {
+	for name, v := range r.utilization {
+		if free, ok := n.utilization[name]; ok {
+			n.utilization[name] = free - v
+		}
+	}
+}
+
+// release gives back what r took.
+func (n *node) release(r *resource) {
+	for name, v := range r.utilization {
+		if free, ok := n.utilization[name]; ok {
+			n.utilization[name] = free + v
+		}
+	}
+}
+
+// holds tells whether n has room for the demand.
+func (n *node) holds(demand map[string]int) bool {
+	for name, v := range demand {
+		if v > n.utilization[name] {
+			return false
+		}
+	}
+	return true
+}
+
+// compareCapacity is negative if n has more free capacity than o: the number of
+// attributes in which o has more minus those in which n has more.
+func (n *node) compareCapacity(o *node) int {
+	d := 0
+	count := func(mine, theirs int) {
+		switch {
+		case mine > theirs:
+			d--
+		case mine < theirs:
+			d++
+		}
+	}
+	for name, v := range n.utilization {
+		count(v, o.utilization[name])
+	}
+	for name, v := range o.utilization {
+		if _, both := n.utilization[name]; !both {
+			count(0, v)
+		}
+	}
+	return d
+}
+
+// sortByUtilization sorts resources before placement: priority; score on the
+// current node; first difference of scores over the nodes.
+func (rn *run) sortByUtilization() {
+	order := rn.sortedNodes(make(scoreVector, len(rn.nodes)), nil)
+	scores := make(map[*resource]scoreVector, len(rn.resources))
+	for _, r := range rn.resources {
+		var v scoreVector
+		rn.mergePreferences(r, nil, &v, nil, 1, mergeThisWith)
+		scores[r] = v
+	}
+	at := func(r *resource, n *node) score {
+		if s := scores[r].at(n); n != nil && s != absent {
+			return s
+		}
+		return -infinity
+	}
+	sort.SliceStable(rn.resources, func(i, j int) bool {
+		a, b := rn.resources[i], rn.resources[j]
+		if a.priority != b.priority {
+			return a.priority > b.priority
+		}
+		if sa, sb := at(a, a.current()), at(b, b.current()); sa != sb {
+			return sa > sb
+		}
+		for _, n := range order {
+			if sa, sb := at(a, n), at(b, n); sa != sb {
+				return sa > sb
+			}
+		}
+		return false
+	})
+}
+
+// banInsufficient bans r from nodes without room for it: together with
+// everything that will be forced to the same place if some node can hold all of
+// that, else for it alone. In the latter case it returns the node with the most
+// free capacity.
+func (rn *run) banInsufficient(r *resource) *node {
+	if rn.options.strategy == strategyDefault {
+		return nil
+	}
+	together := &companions{seen: map[*resource]bool{}}
+	together.follow(r, r)
+	together.add(r)
+	demand := map[string]int{}
+	for _, c := range together.list {
+		addDemand(c, together.seen, demand)
+	}
+	var mostFree *node
+	capable := false
+	for i, s := range r.allowed {
+		n := rn.nodes[i]
+		if s == absent || s < 0 || !n.available() {
+			continue
+		}
+		capable = capable || n.holds(demand)
+		if mostFree == nil || n.compareCapacity(mostFree) < 0 {
+			mostFree = n
+		}
+	}
+	if capable {
+		mostFree = nil
+	} else {
+		demand = r.utilization
+	}
+	for i, s := range r.allowed {
+		if n := rn.nodes[i]; s != absent && s >= 0 && n.available() && !n.holds(demand) {
+			rn.ban(r, n, -infinity, "utilization")
+		}
+	}
+	return mostFree
+}
+
+// companions are the resources that mandatory colocations force together.
+type companions struct {
+	list []*resource
+	seen map[*resource]bool
+}
+
+func (k *companions) add(r *resource) {
+	if !k.seen[r] {
+		k.seen[r] = true
+		k.list = append(k.list, r)
+	}
+}
+
+// follow collects what r must be with, in both directions. From a clone it does
+// not go on to dependents that are no clones: they follow one instance only.
+func (k *companions) follow(r, orig *resource) {
+	if r.isGroup() && (r.group.colocated || (r.parent != nil && r.parent.isClone())) {
+		k.add(r)
+		for _, m := range r.children {
+			k.follow(m, orig)
+		}
+		return
+	}
+	if k.seen[r] {
+		return
+	}
+	k.add(r)
+	for _, c := range thisWithOf(r) {
+		if c.primary != orig && c.mandatory() && effectOf(r, c.primary, c, true) == affectsNode {
+			k.follow(c.primary, orig)
+		}
+	}
+	for _, c := range withThisOf(r) {
+		if c.dependent == orig || (r.isClone() && !c.dependent.isClone()) {
+			continue
+		}
+		if c.mandatory() && effectOf(c.dependent, r, c, true) == affectsNode {
+			k.follow(c.dependent, orig)
+		}
+	}
+}
+
+// addDemand adds what r, not placed yet, needs. Members and instances that are
+// listed themselves are not counted twice.
+func addDemand(r *resource, listed map[*resource]bool, demand map[string]int) {
+	if r.placed {
+		return
+	}
+	switch {
+	case r.isPrimitive():
+		for name, v := range r.utilization {
+			demand[name] += v
+		}
+	case r.isGroup():
+		for _, m := range r.children {
+			if !m.placed && !listed[m] {
+				addDemand(m, listed, demand)
+			}
+			if !r.group.colocated && (r.parent == nil || !r.parent.isClone()) {
+				return // the members may be apart
+			}
+		}
+	case r.isClone():
+		addCloneDemand(r, listed, demand)
+	case r.isBundle():
+		if len(r.bundle.replicas) > 0 {
+			addDemand(r.bundle.replicas[0].container, listed, demand)
+		}
+	}
+}
+
+// addCloneDemand counts one instance, unless one is listed already.
+func addCloneDemand(r *resource, listed map[*resource]bool, demand map[string]int) {
+	existing := false
+	for _, c := range r.children {
+		if listed[c] {
+			existing = true
+			continue
+		}
+		for _, m := range c.children {
+			if listed[m] {
+				addDemand(c, listed, demand)
+				existing = true
+				break
+			}
+		}
+	}
+	if !existing && len(r.children) > 0 {
+		addDemand(r.children[0], listed, demand)
+	}
+}
