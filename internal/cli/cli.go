@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"linuxha/internal/core/event"
 )
 
 // Exit codes. Commands return an *ExitError to choose one.
@@ -39,7 +41,15 @@ func Main(args []string) int {
 	if e, ok := errors.AsType[*ExitError](err); ok {
 		return e.Code
 	}
+	if r, ok := errors.AsType[*event.Refusal](err); ok && r.Kind == "invalid" {
+		return ExitUsage
+	}
 	return ExitFailure
+}
+
+// usage marks an error of the command line or of its input.
+func usage(format string, args ...any) error {
+	return &ExitError{Code: ExitUsage, Err: fmt.Errorf(format, args...)}
 }
 
 func newRoot() *cobra.Command {
@@ -49,11 +59,44 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	root.PersistentFlags().StringVar(&rootDir, "root", os.Getenv("HA_ROOT"), "directory below which /etc/ha, /run/ha and /var/lib/ha are kept (default $HA_ROOT)")
 	for _, add := range commands {
 		root.AddCommand(add())
 	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage("%w; see '%s --help'", err, cmd.CommandPath())
+	})
+	markUsage(root)
 	return root
 }
 
+// markUsage makes wrong arguments of every command usage errors.
+func markUsage(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usage("%w; see '%s --help'", err, cmd.CommandPath())
+			}
+			return nil
+		}
+	}
+	for _, c := range cmd.Commands() {
+		markUsage(c)
+	}
+}
+
+// rootDir moves every fixed path below itself; "" for the real ones.
+var rootDir string
+
 // commands holds the constructor of every command, in the order of the help.
-var commands = []func() *cobra.Command{newVersion}
+var commands = []func() *cobra.Command{
+	newStatus,
+	newEvents,
+	newConfig,
+	newPlan,
+	newApply,
+	newNode,
+	newResource,
+	newFence,
+	newVersion,
+}

@@ -58,7 +58,7 @@ func Parse(sources ...Source) (*cluster.Config, error) {
 		r.root(bodies)
 	}
 	if !r.diags.HasErrors() {
-		for _, p := range Validate(r.cfg) {
+		for _, p := range append(Validate(r.cfg), CheckAgents(r.cfg)...) {
 			r.problem(p)
 		}
 	}

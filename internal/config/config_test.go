@@ -104,6 +104,8 @@ func TestErrors(t *testing.T) {
 		"file elsewhere":       {`node "a" { attributes = { x = file("/x") } }`, `agent's parameter only`},
 		"bad rule":             {"resource \"x\" {\n agent = \"ha:ip\"\n}\nlocation \"l\" {\n resource = \"x\"\n score = 1\n rule = \"attr.x is 3\"\n}", `"is" is not eq, ne, lt`},
 		"deep nesting":         {`cluster "a" { x = ` + strings.Repeat("[", 5000), `nested deeper`},
+		"missing parameter":    {"resource \"x\" {\n agent = \"ha:ip\"\n}", `1:1: resource x: parameter address is missing`},
+		"unknown parameter":    {"resource \"x\" {\n agent = \"ha:ip\"\n params = { adress = \"10.0.0.1/24\" }\n}", `did you mean "address"?`},
 		"bad score":            {"resource \"x\" {\n agent = \"ha:ip\"\n}\nlocation \"l\" {\n resource = \"x\"\n node = \"a\"\n score = 1.5\n}", `"1.5" is not a score`},
 		"unknown device":       {`fencing_level "a" {` + "\n level = 1\n devices = [\"pwr\"]\n}", `fence device "pwr" is not defined`},
 	} {
@@ -140,8 +142,8 @@ func TestDurations(t *testing.T) {
 }
 
 func TestDiff(t *testing.T) {
-	old := parseText(t, "old.hcl", "cluster \"c\" {}\nresource \"a\" {\n agent = \"ha:ip\"\n}\nresource \"b\" {\n agent = \"ha:ip\"\n}\n")
-	new := parseText(t, "new.hcl", "cluster \"c\" {}\nresource \"c\" {\n agent = \"ha:ip\"\n}\nresource \"a\" {\n agent = \"ha:web\"\n}\n")
+	old := parseText(t, "old.hcl", "cluster \"c\" {}\nresource \"a\" {\n agent = \"lsb:ip\"\n}\nresource \"b\" {\n agent = \"lsb:ip\"\n}\n")
+	new := parseText(t, "new.hcl", "cluster \"c\" {}\nresource \"c\" {\n agent = \"lsb:ip\"\n}\nresource \"a\" {\n agent = \"lsb:web\"\n}\n")
 	var got []string
 	for _, c := range Diff(old, new) {
 		got = append(got, c.What+" "+c.Kind+" "+c.Name)

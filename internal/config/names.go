@@ -5,7 +5,7 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/agext/levenshtein"
+	"linuxha/internal/cluster"
 )
 
 // valueKind is what a named value must look like.
@@ -165,16 +165,10 @@ func scored(name string) string { return strings.ReplaceAll(name, "-", "_") }
 // nearest returns a hint that names the known name closest to name, or "".
 func nearest(name string, known []string) string {
 	sort.Strings(known)
-	best, distance := "", max(len(name)/2, 2)+1
-	for _, k := range known {
-		if d := levenshtein.Distance(name, k, nil); d < distance {
-			best, distance = k, d
-		}
+	if best := cluster.Nearest(name, known); best != "" {
+		return fmt.Sprintf("did you mean %q?", best)
 	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf("did you mean %q?", best)
+	return ""
 }
 
 func keys(m map[string]spec) []string {

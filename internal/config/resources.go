@@ -32,9 +32,20 @@ func (r *reader) resource(b *hcl.Block) {
 		r.errorf(b.DefRange, `write for example agent = "systemd:nginx"`, "resource %q has no agent", res.ID)
 	}
 	if len(res.Operations) == 0 && res.Template == "" && res.OpsRef == "" {
-		res.Operations = []cluster.Operation{{Name: "monitor", Interval: "10s"}}
+		res.Operations = []cluster.Operation{{Name: "monitor", Interval: advisedInterval(res.Agent)}}
 	}
 	r.add(res)
+}
+
+// advisedInterval is how often a resource is looked at unless something else
+// is said: as its built-in agent advises, else every 10 s.
+func advisedInterval(a cluster.Agent) string {
+	if m := cluster.Builtin(a.Type); a.Class == "ha" && m != nil {
+		if monitor := m.Action("monitor"); monitor != nil && monitor.Interval > 0 {
+			return durationText(monitor.Interval)
+		}
+	}
+	return "10s"
 }
 
 func (r *reader) template(b *hcl.Block) {

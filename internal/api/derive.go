@@ -1,0 +1,251 @@
+package api
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"linuxha/internal/cluster"
+	"linuxha/internal/core/event"
+)
+
+// Derive makes the view from the replicated state and the answering node's own.
+func Derive(s *cluster.State, l *event.Local, extra []Warning, now time.Time) *Status {
+	v := &Status{
+		Cluster: s.Config.Name, Node: l.Node, Time: now, Index: s.Index, Revision: s.Revision,
+		Quorate: l.Quorate, Leader: l.Leader, Lineage: s.Lineage.ID, Tickets: s.Tickets, Moves: s.Moves,
+	}
+	for i := range s.Members {
+		v.Nodes = append(v.Nodes, deriveNode(s, &s.Members[i], l))
+	}
+	for i := range s.Config.Resources {
+		v.Resources = append(v.Resources, deriveResource(s, &s.Config.Resources[i], true))
+	}
+	for _, f := range s.Fencings {
+		if f.Open() {
+			v.Fencings = append(v.Fencings, f)
+		}
+	}
+	v.Failures = failures(s)
+	v.Warnings = append(warnings(s, v), extra...)
+	return v
+}
+
+// nodeWord is a node's state in the words of Pacemaker's users.
+func nodeWord(st cluster.NodeState) string {
+	switch st {
+	case cluster.NodeOnline, cluster.NodeLeaving:
+		return "online"
+	case cluster.NodeJoining:
+		return "pending"
+	case cluster.NodeLost:
+		return "unclean"
+	default:
+		return "offline"
+	}
+}
+
+func deriveNode(s *cluster.State, m *cluster.Member, l *event.Local) Node {
+	n := Node{
+		Name: m.Name, State: nodeWord(m.State), Since: m.Since, Reason: m.Reason, Leader: m.Name == l.Leader,
+		Voter: m.Voter, Witness: m.Witness, Version: m.Version, Addresses: m.Links, Reachable: m.Name == l.Node,
+	}
+	n.Standby = NodeAttribute(&s.Config, m.Name, "standby") == "true"
+	n.Maintenance = NodeAttribute(&s.Config, m.Name, "maintenance") == "true"
+	for _, h := range m.History {
+		if h.Active() {
+			n.Running = append(n.Running, h.ID)
+		}
+	}
+	for _, p := range l.Peers {
+		if p.Node != m.Name {
+			continue
+		}
+		n.Reachable = p.Reachable
+		for _, k := range p.Links {
+			n.Links = append(n.Links, Link(k))
+		}
+	}
+	return n
+}
+
+// NodeAttribute returns a permanent attribute of a node, "" if unset.
+func NodeAttribute(cfg *cluster.Config, node, name string) string {
+	for i := range cfg.Nodes {
+		if strings.EqualFold(cfg.Nodes[i].Name, node) {
+			return cluster.Value(cfg.Nodes[i].Attributes, name)
+		}
+	}
+	return ""
+}
+
+func deriveResource(s *cluster.State, r *cluster.Resource, managed bool) Resource {
+	if v := cluster.Value(r.Meta, "is-managed"); v != "" {
+		managed = v != "false"
+	}
+	out := Resource{ID: r.ID, Kind: string(r.Kind), Agent: r.Agent.String(), Managed: managed, Target: cluster.Value(r.Meta, "target-role")}
+	for i := range r.Children {
+		out.Members = append(out.Members, deriveResource(s, &r.Children[i], managed))
+	}
+	if r.Kind != cluster.Primitive {
+		out.State = together(out.Members)
+		return out
+	}
+	out.State = "stopped"
+	for i := range s.Members {
+		m := &s.Members[i]
+		for j := range m.History {
+			h := &m.History[j]
+			if cluster.ConfiguredID(h.ID) != r.ID || !h.Active() {
+				continue
+			}
+			role := historyRole(h)
+			out.On = append(out.On, Instance{Node: m.Name, Role: role, Unknown: m.State == cluster.NodeLost})
+			if out.State == "stopped" || role == "promoted" {
+				out.State = role
+			}
+		}
+	}
+	if out.State == "stopped" {
+		if s.GrantHolders(r.ID) != nil {
+			out.State = "starting"
+		} else if failedLast(s, r.ID) {
+			out.State = "failed"
+		}
+	}
+	return out
+}
+
+// historyRole reads the role of an active resource from its history: that of
+// the last operation that changed it.
+func historyRole(h *cluster.ResourceHistory) string {
+	role, last := "started", -1
+	for _, e := range h.Operations {
+		if e.CallID < last || e.RC != 0 && e.RC != 8 {
+			continue
+		}
+		switch e.Operation {
+		case "start", "migrate_from":
+			role, last = "started", e.CallID
+		case "promote":
+			role, last = "promoted", e.CallID
+		case "demote":
+			role, last = "unpromoted", e.CallID
+		case "monitor":
+			if e.RC == 8 {
+				role, last = "promoted", e.CallID
+			}
+		}
+	}
+	return role
+}
+
+// together is the state of a collective: its members' if they agree.
+func together(members []Resource) string {
+	state := ""
+	for _, m := range members {
+		switch {
+		case state == "":
+			state = m.State
+		case state != m.State:
+			return "partial"
+		}
+	}
+	if state == "" {
+		return "stopped"
+	}
+	return state
+}
+
+func failedLast(s *cluster.State, id string) bool {
+	for i := range s.Members {
+		for j := range s.Members[i].History {
+			h := &s.Members[i].History[j]
+			if cluster.ConfiguredID(h.ID) != id {
+				continue
+			}
+			for k := range h.Operations {
+				if h.Operations[k].Failed() {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// failures lists failed operations, newest first.
+func failures(s *cluster.State) []Failure {
+	var out []Failure
+	for i := range s.Members {
+		m := &s.Members[i]
+		for j := range m.History {
+			h := &m.History[j]
+			for k := range h.Operations {
+				e := &h.Operations[k]
+				if !e.Failed() {
+					continue
+				}
+				op := e.Operation
+				if e.IntervalMS > 0 {
+					op = fmt.Sprintf("%s every %s", op, time.Duration(e.IntervalMS)*time.Millisecond)
+				}
+				out = append(out, Failure{
+					Resource: h.ID, Node: m.Name, Operation: op, RC: e.RC, Reason: e.ExitReason, Time: time.Unix(e.LastRCChange, 0).UTC(),
+					Count: m.Attribute(fmt.Sprintf("fail-count-%s#%s_%d", h.ID, e.Operation, e.IntervalMS)),
+				})
+			}
+		}
+	}
+	sort.SliceStable(out, func(i, j int) bool { return out[i].Time.After(out[j].Time) })
+	return out
+}
+
+// warnings are the troubles that the state itself shows.
+func warnings(s *cluster.State, v *Status) []Warning {
+	var out []Warning
+	add := func(code, severity, text, hint string) {
+		out = append(out, Warning{Code: code, Severity: severity, Text: text, Hint: hint})
+	}
+	if !v.Quorate {
+		add("no-quorum", "error", v.Node+" has no quorum: nothing new is started here", "bring back the missing voters, or see 'ha quorum force --help'")
+	}
+	if s.Config.FencingEnabled() && len(s.Config.FenceDevices()) == 0 && len(s.Members) > 1 && s.Config.Watchdog == nil {
+		add("no-fence-device", "error", "there is no fence device: nothing will be recovered from a lost node", "add a fence_device block and apply it")
+	}
+	if !s.Config.FencingEnabled() && len(s.Members) > 1 {
+		add("fencing-disabled", "error", "fencing is disabled: a lost node's resources are recovered only after 'ha fence confirm'", "set fencing = true and add a fence_device")
+	}
+	for i := range s.Members {
+		if m := &s.Members[i]; m.State == cluster.NodeLost {
+			add("node-lost", "error", fmt.Sprintf("%s is lost: what it runs is unknown", m.Name),
+				fmt.Sprintf("once you made sure that it is off: ha fence confirm %s", m.Name))
+		}
+	}
+	if failed := lastFencing(s); failed != nil {
+		add("fencing-failed", "error", fmt.Sprintf("fencing %s failed: %s", failed.Target.Node, failed.Error),
+			fmt.Sprintf("check the device, or make sure that it is off and say so: ha fence confirm %s", failed.Target.Node))
+	}
+	for _, m := range []struct{ option, code, text string }{
+		{"maintenance-mode", "maintenance", "maintenance mode: no resource is managed"},
+		{"stop-all-resources", "stop-all", "all resources are to be stopped (stop_all_resources)"},
+	} {
+		if s.Config.Option(m.option) == "true" {
+			add(m.code, "warning", m.text, "")
+		}
+	}
+	return out
+}
+
+// lastFencing returns the newest fencing of a still lost node if it failed.
+func lastFencing(s *cluster.State) *cluster.Fencing {
+	for i := len(s.Fencings) - 1; i >= 0; i-- {
+		f := &s.Fencings[i]
+		m := s.Member(f.Target.Node)
+		if f.Result == "failed" && m != nil && m.State == cluster.NodeLost && m.Incarnation == f.Target {
+			return f
+		}
+	}
+	return nil
+}

@@ -1,0 +1,96 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"linuxha/internal/cluster"
+	"linuxha/internal/config"
+)
+
+func newConfig() *cobra.Command {
+	cmd := &cobra.Command{Use: "config", Short: "Show and check configurations"}
+	cmd.AddCommand(newConfigShow(), newConfigCheck())
+	return cmd
+}
+
+func newConfigShow() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "show",
+		Short: "Print the running configuration",
+		Example: `  ha config show > cluster.hcl      keep it in version control
+  ha apply cluster.hcl              applies back without a change`,
+		Args: cobra.NoArgs,
+	}
+	asJSON := addJSON(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		v, err := client().Config(cmd.Context())
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return printJSON(cmd.OutOrStdout(), v)
+		}
+		_, err = cmd.OutOrStdout().Write(config.Format(&v.Config))
+		return err
+	}
+	return cmd
+}
+
+func newConfigCheck() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "check FILE",
+		Short:   "Check a configuration file or directory without a cluster",
+		Example: "  ha config check cluster.hcl",
+		Args:    cobra.ExactArgs(1),
+	}
+	asJSON := addJSON(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		cfg, err := readConfig(args[0])
+		if *asJSON {
+			errs := config.Errors(err)
+			if err != nil && errs == nil {
+				return err
+			}
+			if printErr := printJSON(cmd.OutOrStdout(), map[string]any{"ok": err == nil, "errors": errs}); printErr != nil {
+				return printErr
+			}
+		}
+		if err != nil {
+			return err
+		}
+		if !*asJSON {
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is good: %d resources, %d constraints\n", args[0], countPrimitives(cfg.Resources),
+				len(cfg.Locations)+len(cfg.Colocations)+len(cfg.Orders)+len(cfg.TicketRules))
+		}
+		return nil
+	}
+	return cmd
+}
+
+func countPrimitives(rs []cluster.Resource) int {
+	n := 0
+	for i := range rs {
+		if rs[i].Kind == cluster.Primitive {
+			n++
+		}
+		n += countPrimitives(rs[i].Children)
+	}
+	return n
+}
+
+// readConfig reads a file or directory; what is wrong with it is a usage error.
+func readConfig(path string) (*cluster.Config, error) {
+	sources, err := config.Load(path)
+	if err != nil {
+		return nil, &ExitError{Code: ExitUsage, Err: err}
+	}
+	cfg, err := config.Parse(sources...)
+	if err != nil {
+		n := len(config.Errors(err))
+		return nil, &ExitError{Code: ExitUsage, Err: errors.Join(fmt.Errorf("%s cannot be used, nothing was changed (%d wrong):", path, n), err)}
+	}
+	return cfg, nil
+}
