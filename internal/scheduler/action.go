@@ -31,7 +31,7 @@ const (
 // Keys hold indices (-1: none), so that lookups cost no string building.
 type actionKey struct {
 	resource int
-	task     string
+	key      string
 	interval int64 // ms
 	node     int
 }
@@ -40,26 +40,31 @@ type actionKey struct {
 type action struct {
 	id       int
 	task     string
+	key      string    // the task, or for notifications and global points a longer name
 	resource *resource // nil for fencing, shutdown and global points
 	node     *node     // nil for points, and for what has no node
 	interval int64     // ms
 
-	optional    bool
-	runnable    bool
-	pseudo      bool // nothing is done: implied, or a synchronisation point
-	migratable  bool // part of a live migration
-	always      bool // in the graph even if optional
-	rescheduled bool
-	inGraph     bool
+	actionFlags
+	always     bool // in the graph even if optional
+	reschedule bool // a running recurring monitor that is to be started afresh
+	dangling   bool // the stop that a migration still lacks
+	needsAny   bool // a point that needs only minimum of its relations of kind min
+	onDC       bool // done by the coordinator: needs no node that is up
+	inGraph    bool
+	mayAdd     int8 // whether it belongs in the graph: 0 unknown, 1 yes, -1 no
+	visit      int  // generation in which a walk came by
 
 	requires requirement
 	onFail   onFail
 	failRole role
 	timeout  int64 // ms
+	delay    int64 // ms, before fencing
 	expectRC int
 	detail   string // fence kind, notify type-task, cancelled task
 	reason   string
-	minimum  int // of a point with relations of kind min: how many must be runnable
+	minimum  int // of a point with needsAny: how many of its firsts must be runnable
+	ready    int // of a point with needsAny: how many are
 	op       *operation
 	entry    *cluster.HistoryEntry // the history entry a monitor or cancel is about
 	meta     map[string]string
@@ -68,57 +73,12 @@ type action struct {
 	after  []*relation // relations in which this is the first
 }
 
-// relKind is a set of the kinds of relations of SEMANTICS 22.
-type relKind uint32
-
-const (
-	relSeq relKind = 1 << iota
-	relImply
-	relImplyBack
-	relPromotedBack
-	relBlock
-	relRestart
-	relMigrBlock
-	relElseReal
-	relMin
-	relAsym
-	relCancel
-	relShowThen
-	relShowFirst
-	relSameNodeImply
-	relIfSameNode
-	relIfRequiredSameNode
-	relIfNodeOrTarget
-	relIfUnmigratable
-	relSerial
-	relGuestOK
-	relNestedProbe
-
-	relNone relKind = 0
-)
-
-// relation makes then wait for first, with the further effects of its kind.
-type relation struct {
-	first, then *action
-	kind        relKind
-	dropped     bool // not to be an input in the graph
-}
-
-// ordering is a relation not yet bound to actions: each side is a resource and
-// a task, or one action.
-type ordering struct {
-	id          string // of the constraint, "" for built-in ones
-	kind        relKind
-	first, then orderSide
-	node        *node // restricts both sides; nil: any
-}
-
-// orderSide is one side of an ordering.
-type orderSide struct {
-	resource *resource
-	task     string
-	interval int64
-	action   *action // if set, this very action
+// actionFlags are the properties of an action that relations change.
+type actionFlags struct {
+	optional   bool
+	runnable   bool
+	pseudo     bool // nothing is done: implied, or a synchronisation point
+	migratable bool // part of a live migration
 }
 
 // onFail is what to do when an operation fails, ascending by severity

@@ -4,16 +4,133 @@ package scheduler
 // Asking for it required (not optional) removes optional; asking for it
 // optional never adds it back (SEMANTICS 17).
 func (rn *run) newAction(r *resource, task string, interval int64, n *node, optional bool) *action {
-	return nil
+	return rn.newActionAs(r, task, task, interval, n, optional)
+}
+
+// newActionAs is newAction for an action whose key differs from its task.
+func (rn *run) newActionAs(r *resource, key, task string, interval int64, n *node, optional bool) *action {
+	k := keyOf(r, key, interval, n)
+	a := rn.actionMap[k]
+	if a == nil {
+		a = &action{id: len(rn.actions) + 1, task: task, key: key, resource: r, node: n, interval: interval}
+		a.optional, a.runnable = optional, true
+		a.onDC = task == taskDelete || task == taskForget
+		if r != nil && (task == taskStart || task == taskPromote) {
+			a.requires = r.requires
+		}
+		rn.actionMap[k] = a
+		rn.actions = append(rn.actions, a)
+		if r != nil {
+			r.actions = append(r.actions, a)
+			if interval != 0 {
+				a.op = rn.operation(r, task, interval)
+			}
+		}
+	}
+	switch {
+	case r != nil && n != nil && !r.managed && interval == 0:
+		a.optional = true
+	case !optional:
+		a.optional = false
+	}
+	if r != nil {
+		rn.updateRunnable(a)
+	}
+	return a
+}
+
+// newPoint creates a synchronisation point of a collective resource.
+func (rn *run) newPoint(r *resource, task string, optional, runnable bool) *action {
+	a := rn.newAction(r, task, 0, nil, optional)
+	a.pseudo = true
+	if runnable {
+		a.runnable = true
+	}
+	return a
+}
+
+// globalPoint returns the synchronisation point of that name that belongs to no
+// resource. It is optional until something requires it.
+func (rn *run) globalPoint(name string) *action {
+	a := rn.newAction(nil, name, 0, nil, true)
+	a.pseudo = true
+	return a
+}
+
+func (rn *run) startAction(r *resource, n *node, optional bool) *action {
+	return rn.newAction(r, taskStart, 0, n, optional)
+}
+
+func (rn *run) stopAction(r *resource, n *node, optional bool) *action {
+	return rn.newAction(r, taskStop, 0, n, optional)
+}
+
+// clearFailures schedules that the failures of r on n are forgotten.
+func (rn *run) clearFailures(r *resource, n *node, reason string) *action {
+	a := rn.newAction(r, taskClearFail, 0, n, false)
+	if a.reason == "" {
+		a.reason = reason
+	}
+	return a
+}
+
+// updateRunnable decides whether an action of a resource can be carried out,
+// relations aside (SEMANTICS 17, "Runnable at creation").
+func (rn *run) updateRunnable(a *action) {
+	if a.pseudo {
+		return
+	}
+	r, n := a.resource, a.node
+	switch {
+	case n == nil:
+		a.runnable = false
+	case !a.onDC && !n.online && (!n.isGuest() || n.requiresReset):
+		a.runnable = false
+		if r.managed && a.task == taskStop && !n.unclean {
+			rn.fenceNode(n, r.id+" "+a.task+" is unrunnable", false)
+		}
+	case !a.onDC && n.pending:
+		a.runnable = false
+	case a.requires == requireNothing:
+		a.runnable = !n.isGuest() || rn.canFence(n)
+	default:
+		switch rn.effectivePolicy(r) {
+		case noQuorumStop:
+			a.runnable = false
+		case noQuorumFreeze:
+			a.runnable = len(r.active) > 0 && r.nextRole <= r.role
+		default:
+			a.runnable = true
+		}
+	}
+}
+
+// effectivePolicy is what the no-quorum policy means for r: ignore with quorum;
+// with policy demote, promotable instances may stay, unpromoted.
+func (rn *run) effectivePolicy(r *resource) noQuorumPolicy {
+	policy := rn.options.noQuorum
+	if rn.quorate {
+		return noQuorumIgnore
+	}
+	if policy == noQuorumDemote {
+		if r.role < roleUnpromoted {
+			return noQuorumStop
+		}
+		if r.nextRole > roleUnpromoted {
+			r.nextRole = roleUnpromoted
+		}
+		return noQuorumIgnore
+	}
+	return policy
 }
 
 // findAction returns the existing action with this identity, or nil.
-func (rn *run) findAction(r *resource, task string, interval int64, n *node) *action {
-	return rn.actionMap[keyOf(r, task, interval, n)]
+func (rn *run) findAction(r *resource, key string, interval int64, n *node) *action {
+	return rn.actionMap[keyOf(r, key, interval, n)]
 }
 
-func keyOf(r *resource, task string, interval int64, n *node) actionKey {
-	k := actionKey{resource: -1, task: task, interval: interval, node: -1}
+func keyOf(r *resource, key string, interval int64, n *node) actionKey {
+	k := actionKey{resource: -1, key: key, interval: interval, node: -1}
 	if r != nil {
 		k.resource = r.index
 	}
@@ -23,6 +140,32 @@ func keyOf(r *resource, task string, interval int64, n *node) actionKey {
 	return k
 }
 
-// createActions creates probes and the actions that bring every resource to
-// its place and role (SEMANTICS 17 to 21, 26).
-func (rn *run) createActions() {}
+// latest returns the newest action of r with that task, on n unless n is nil.
+func (r *resource) latest(task string, n *node) *action {
+	for i := len(r.actions) - 1; i >= 0; i-- {
+		a := r.actions[i]
+		if a.task == task && (n == nil || a.node == n) {
+			return a
+		}
+	}
+	return nil
+}
+
+// actionsOf returns the actions of r with that key and interval 0, oldest
+// first, on n unless n is nil.
+func (r *resource) actionsOf(key string, n *node) []*action {
+	return r.actionsEvery(key, 0, n)
+}
+
+func (r *resource) actionsEvery(key string, interval int64, n *node) []*action {
+	var found []*action
+	for _, a := range r.actions {
+		if a.key == key && a.interval == interval && (n == nil || a.node == n) {
+			found = append(found, a)
+		}
+	}
+	return found
+}
+
+// probe tells whether a is a one-off monitor.
+func (a *action) probe() bool { return a.task == taskMonitor && a.interval == 0 }
