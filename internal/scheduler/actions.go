@@ -11,10 +11,13 @@ func (rn *run) newAction(r *resource, task string, interval int64, n *node, opti
 func (rn *run) newActionAs(r *resource, key, task string, interval int64, n *node, optional bool) *action {
 	k := keyOf(r, key, interval, n)
 	a := rn.actionMap[k]
+	if a == nil && r != nil {
+		a = rn.adopt(r, key, interval, n)
+	}
 	if a == nil {
 		a = &action{id: len(rn.actions) + 1, task: task, key: key, resource: r, node: n, interval: interval}
 		a.optional, a.runnable = optional, true
-		a.onDC = task == taskDelete || task == taskForget
+		a.onDC = task == taskForget
 		if r != nil && (task == taskStart || task == taskPromote) {
 			a.requires = r.requires
 		}
@@ -35,6 +38,26 @@ func (rn *run) newActionAs(r *resource, key, task string, interval int64, n *nod
 	}
 	if r != nil {
 		rn.updateRunnable(a)
+	}
+	return a
+}
+
+// adopt finds the action that stands for one not found under its exact
+// identity: asked for on no node, one on any node; asked for on a node, one
+// that was created without and now gets it.
+func (rn *run) adopt(r *resource, key string, interval int64, n *node) *action {
+	if n == nil {
+		if all := r.actionsEvery(key, interval, nil); len(all) > 0 {
+			return all[0]
+		}
+		return nil
+	}
+	nowhere := keyOf(r, key, interval, nil)
+	a := rn.actionMap[nowhere]
+	if a != nil {
+		a.node = n
+		delete(rn.actionMap, nowhere)
+		rn.actionMap[keyOf(r, key, interval, n)] = a
 	}
 	return a
 }
@@ -72,6 +95,21 @@ func (rn *run) clearFailures(r *resource, n *node, reason string) *action {
 		a.reason = reason
 	}
 	return a
+}
+
+// cleanup schedules that n forgets r, between its stop and its start. If that is
+// optional, either of those makes it required.
+func (rn *run) cleanup(r *resource, n *node, optional bool) {
+	if r.failed || n.unclean || !n.online {
+		return
+	}
+	rn.newAction(r, taskDelete, 0, n, optional)
+	kind := relSeq
+	if optional {
+		kind = relImply
+	}
+	rn.order(of(r, taskStop), of(r, taskDelete), kind)
+	rn.order(of(r, taskDelete), of(r, taskStart), kind)
 }
 
 // updateRunnable decides whether an action of a resource can be carried out,

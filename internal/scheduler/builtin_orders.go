@@ -2,7 +2,6 @@ package scheduler
 
 import (
 	"sort"
-	"strconv"
 )
 
 // builtinOrders adds the orderings inside and around every resource
@@ -285,16 +284,6 @@ func (rn *run) bundleOrders(b *resource) {
 // order in which they were created.
 func byNumber(instances []*resource) []*resource {
 	sorted := append([]*resource(nil), instances...)
-	sort.SliceStable(sorted, func(i, j int) bool { return instanceNumber(sorted[i].id) < instanceNumber(sorted[j].id) })
+	sort.SliceStable(sorted, func(i, j int) bool { return instanceNumber(sorted[i]) < instanceNumber(sorted[j]) })
 	return sorted
-}
-
-// instanceNumber is N of "web:N", -1 if the id has none.
-func instanceNumber(id string) int {
-	base := baseID(id)
-	if base == id {
-		return -1
-	}
-	n, _ := strconv.Atoi(id[len(base)+1:])
-	return n
 }

@@ -281,8 +281,8 @@ func (rn *run) unassign(r *resource) bool {
 	return changed
 }
 
-// locations are the nodes where r is (current) or will be.
-func (r *resource) locations(current bool) []*node {
+// nodesOf are the nodes where r is (current) or will be.
+func (r *resource) nodesOf(current bool) []*node {
 	if r.isPrimitive() {
 		if current {
 			return r.active
@@ -294,7 +294,7 @@ func (r *resource) locations(current bool) []*node {
 	}
 	var nodes []*node
 	for _, c := range r.instancesOrContainers() {
-		for _, n := range c.locations(current) {
+		for _, n := range c.nodesOf(current) {
 			if !hasNode(nodes, n) {
 				nodes = append(nodes, n)
 			}
@@ -314,7 +314,7 @@ func hasNode(nodes []*node, n *node) bool {
 
 // onlyNode is the node where r is or will be, if that is a single one.
 func (r *resource) onlyNode(current bool) *node {
-	if nodes := r.locations(current); len(nodes) == 1 {
+	if nodes := r.nodesOf(current); len(nodes) == 1 {
 		return nodes[0]
 	}
 	return nil

@@ -177,9 +177,6 @@ func (rn *run) stopsByFencing(r *resource, fence *action) {
 			}
 			rn.relate(fence, topStop, relGuestOK)
 		}
-		if r.notify {
-			rn.notifyAfterFencing(r, stop, fence)
-		}
 	}
 	for _, demote := range r.actionsOf(taskDemote, target) {
 		if target.online && !target.unclean && !r.failed {

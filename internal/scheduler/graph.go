@@ -1,4 +1,235 @@
 package scheduler
 
+import (
+	"sort"
+	"time"
+
+	"linuxha/internal/cluster"
+)
+
 // writeGraph fills Plan.Actions with what is to be done (SEMANTICS 32).
-func (rn *run) writeGraph() {}
+func (rn *run) writeGraph() {
+	rn.createNotifications()
+	ids := make(map[*action]int, len(rn.actions))
+	var chosen []*action
+	for _, a := range rn.actions {
+		if a.wanted() {
+			chosen = append(chosen, a)
+			ids[a] = len(chosen)
+		}
+	}
+	rn.plan.Actions = make([]Action, 0, len(chosen))
+	for _, a := range chosen {
+		out := rn.describeAction(a)
+		out.ID = ids[a]
+		mergeRelations(a)
+		for _, o := range a.before {
+			if id := ids[o.first]; id != 0 && o.waits() {
+				out.After = append(out.After, id)
+			}
+		}
+		sort.Ints(out.After)
+		rn.plan.Actions = append(rn.plan.Actions, out)
+	}
+}
+
+// wanted tells whether an action belongs in the graph.
+func (a *action) wanted() bool {
+	if !a.runnable || a.optional && !a.always {
+		return false
+	}
+	if r := a.resource; r != nil && !r.managed && a.task != taskMonitor && a.interval == 0 {
+		return false
+	}
+	if a.pseudo || a.task == taskFence || a.task == taskShutdown {
+		return true
+	}
+	switch {
+	case a.node == nil:
+		return false
+	case a.onDC, a.node.isGuest() && !a.node.requiresReset:
+		return true
+	}
+	return a.node.online && !a.node.unclean
+}
+
+// mergeRelations joins relations of a with the same first action.
+func mergeRelations(a *action) {
+	sort.SliceStable(a.before, func(i, j int) bool { return a.before[i].first.id < a.before[j].first.id })
+	kept := a.before[:0]
+	for _, o := range a.before {
+		if n := len(kept); n > 0 && kept[n-1].first == o.first {
+			kept[n-1].kind |= o.kind
+			continue
+		}
+		kept = append(kept, o)
+	}
+	a.before = kept
+}
+
+// waits tells whether a relation makes its then action, which is in the graph,
+// wait for the first one.
+func (o *relation) waits() bool {
+	first, then := o.first, o.then
+	switch {
+	case o.kind == relNone:
+		return false
+	case !first.runnable && (o.kind&^(relSeq|relShowThen|relShowFirst) == 0 || o.kind&(relMin|relMigrBlock) != 0):
+		return false
+	case o.kind.has(relIfUnmigratable) && first.migratable:
+		return false
+	case o.kind == relSeq && first.migratable && first.key == taskStop:
+		return false
+	case o.kind == relIfNodeOrTarget:
+		at := then.node
+		if then.resource != nil && then.task == taskMigrateTo {
+			at = then.resource.assigned
+		}
+		if first.node != at || first.optional {
+			return false
+		}
+	case o.kind == relIfRequiredSameNode:
+		if first.node != nil && then.node != nil && first.node != then.node || first.optional {
+			return false
+		}
+	case first.resource != nil && first.resource != then.resource && first.resource.failed && !first.resource.managed &&
+		first.key == taskStop && then.resource != nil && then.resource.isClone():
+		return false
+	}
+	return !first.optional || first.wanted()
+}
+
+// leadsBack tells whether then, waiting for the first action of o, would in the
+// end wait for itself.
+func (rn *run) leadsBack(start *action, o *relation) bool {
+	rn.visits++
+	return rn.reaches(start, o)
+}
+
+func (rn *run) reaches(start *action, o *relation) bool {
+	first := o.first
+	if first.visit == rn.visits || !o.waits() {
+		return false
+	}
+	if first == start {
+		return true
+	}
+	first.visit = rn.visits
+	for _, earlier := range first.before {
+		if rn.reaches(start, earlier) {
+			return true
+		}
+	}
+	return false
+}
+
+// describeAction gives the outside view of an action.
+func (rn *run) describeAction(a *action) Action {
+	out := Action{
+		Kind: planKind(a), Detail: a.detail, Interval: time.Duration(a.interval) * time.Millisecond,
+		ExpectRC: a.expectRC, Reason: a.reason,
+	}
+	if a.node != nil && !(a.pseudo && a.task != taskFence) {
+		out.Node = a.node.name
+	}
+	r := a.resource
+	if r == nil {
+		out.Implied = a.pseudo && a.task == taskFence
+		out.Internal = a.pseudo && !out.Implied
+		if out.Internal {
+			out.Detail = a.key
+		}
+		if a.task == taskFence {
+			out.Timeout = time.Duration(rn.options.fenceTimeout) * time.Millisecond
+		}
+		return out
+	}
+	out.Resource, out.Instance, out.Name, out.Agent = r.id, r.id, r.historyName, r.agent
+	if r.config != nil {
+		out.Resource = r.config.ID
+	}
+	if a.pseudo {
+		out.Implied = r.isPrimitive() && out.Kind != Point
+		out.Internal = !out.Implied
+		if out.Internal {
+			out.Kind, out.Detail = Point, a.key
+		}
+		return out
+	}
+	if via := rn.router(a); via != nil {
+		out.Router = via.name
+	}
+	rn.describeExecution(a, &out)
+	return out
+}
+
+// describeExecution adds what the agent needs.
+func (rn *run) describeExecution(a *action, out *Action) {
+	r := a.resource
+	switch a.task {
+	case taskCancel, taskClearFail, taskForget, taskDelete:
+		return
+	}
+	task := a.task
+	out.Timeout = time.Duration(rn.timeout(r, task, a.interval)) * time.Millisecond
+	params, _ := rn.operationParams(r, a.node, task, a.interval)
+	delete(params, "CRM_meta_timeout")
+	out.Params = pairs(params)
+	out.Meta = pairs(a.meta)
+}
+
+func pairs(values map[string]string) []cluster.NVPair {
+	if len(values) == 0 {
+		return nil
+	}
+	list := make([]cluster.NVPair, 0, len(values))
+	for name, value := range values {
+		list = append(list, cluster.NVPair{Name: name, Value: value})
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].Name < list[j].Name })
+	return list
+}
+
+func planKind(a *action) Kind {
+	switch a.task {
+	case taskStart:
+		return Start
+	case taskStop:
+		return Stop
+	case taskPromote:
+		return Promote
+	case taskDemote:
+		return Demote
+	case taskMigrateTo:
+		return MigrateTo
+	case taskMigrateFrom:
+		return MigrateFrom
+	case taskReload:
+		return Reload
+	case taskCancel:
+		return Cancel
+	case taskNotify:
+		if !a.pseudo {
+			return Notify
+		}
+	case taskDelete:
+		return Cleanup
+	case taskClearFail:
+		return ClearFailcount
+	case taskForget:
+		return Forget
+	case taskFence:
+		return Fence
+	case taskShutdown:
+		return Shutdown
+	case taskMonitor:
+		if a.interval == 0 {
+			return Probe
+		}
+		return Monitor
+	}
+	if !a.pseudo && a.interval != 0 {
+		return Monitor
+	}
+	return Point
+}

@@ -1,5 +1,142 @@
 package scheduler
 
+import "linuxha/internal/cluster"
+
 // compareHistory compares recorded parameter digests and operations with the
 // configuration (SEMANTICS 20).
-func (rn *run) compareHistory() {}
+func (rn *run) compareHistory() {
+	for _, r := range rn.all {
+		if !r.isPrimitive() {
+			continue
+		}
+		for _, h := range r.history {
+			if h.node.maintenance || h.node.available() {
+				rn.compareOn(r, h)
+			}
+		}
+	}
+}
+
+func (rn *run) compareOn(r *resource, h *nodeHistory) {
+	n := h.node
+	if r.removed {
+		if !r.anonymousInstance() {
+			rn.cleanup(r, n, false)
+		}
+		return
+	}
+	active := r.activeOn(n)
+	if h.source.Agent != r.agent {
+		rn.agentChanged(r, n, active)
+	}
+	if !active || h.start < h.stop {
+		return
+	}
+	for i, e := range h.entries {
+		if i < h.start {
+			continue
+		}
+		switch {
+		case e.IntervalMS > 0 && (r.maintenance || n.maintenance):
+			rn.cancelFromHistory(r, n, e, "maintenance mode")
+		case e.IntervalMS > 0, e.Operation == taskMonitor, e.Operation == taskStart,
+			e.Operation == taskPromote, e.Operation == taskMigrateFrom:
+			if r.isConnection && rn.params(r, n)["addr"] == "#uname" {
+				rn.deferred = append(rn.deferred, deferredCheck{r, n, e})
+				continue
+			}
+			rn.compareEntry(r, n, e)
+		}
+	}
+}
+
+// deferredCheck is a comparison that must wait for the container to be placed,
+// since the name of its host is a parameter.
+type deferredCheck struct {
+	resource *resource
+	node     *node
+	entry    *cluster.HistoryEntry
+}
+
+// compareDeferred does the comparisons that had to wait for placement.
+func (rn *run) compareDeferred() {
+	for _, d := range rn.deferred {
+		rn.compareEntry(d.resource, d.node, d.entry)
+	}
+}
+
+// compareEntry acts on what changed since an operation, and gives the resource a
+// fresh start if it has failed with the old definition.
+func (rn *run) compareEntry(r *resource, n *node, e *cluster.HistoryEntry) {
+	if !rn.applyChange(r, n, e) {
+		return
+	}
+	if count, _ := rn.failCount(r, n, true); count > 0 {
+		rn.clearFailures(r, n, "action definition changed")
+	}
+}
+
+func (rn *run) applyChange(r *resource, n *node, e *cluster.HistoryEntry) bool {
+	if e.IntervalMS > 0 && r.configuredOperation(e.Operation, e.IntervalMS, false) == nil {
+		if rn.options.cancelRemoved {
+			rn.cancelFromHistory(r, n, e, "orphan")
+		}
+		return rn.options.cancelRemoved
+	}
+	change := rn.compareDigests(r, n, e)
+	switch {
+	case change == digestSame:
+		return false
+	case change == digestRestart:
+		rn.forceRestart(r, n)
+	case e.IntervalMS > 0:
+		rn.triggerUnfencing(r, n, "device parameters changed", nil)
+		rn.newAction(r, e.Operation, e.IntervalMS, n, true).reschedule = true
+	case e.RestartDigest != "":
+		rn.triggerUnfencing(r, nil, "device parameters changed", nil)
+		rn.reload(r, n)
+	default:
+		rn.forceRestart(r, n)
+	}
+	return true
+}
+
+// forceRestart makes the start required, which takes the stop with it.
+func (rn *run) forceRestart(r *resource, n *node) {
+	rn.startAction(r, nil, false).reason = "resource definition change"
+	rn.triggerUnfencing(r, n, "device parameters changed", nil)
+}
+
+// reload makes r's agent take over new parameters without a restart.
+func (rn *run) reload(r *resource, n *node) {
+	if !r.managed || r.failed {
+		return
+	}
+	if r.startPending {
+		rn.stopAction(r, n, false)
+		return
+	}
+	r.reload = true
+	a := rn.newAction(r, taskReload, 0, n, false)
+	a.reason = "resource definition change"
+	rn.order(exactly(a), of(r, taskStop), relSeq|relCancel)
+	rn.order(exactly(a), of(r, taskDemote), relSeq|relCancel)
+}
+
+// cancelFromHistory ends a recurring operation, after the stop if there is one.
+func (rn *run) cancelFromHistory(r *resource, n *node, e *cluster.HistoryEntry, reason string) {
+	a := rn.cancelAction(r, e.Operation, e.IntervalMS, n)
+	a.reason = reason
+	a.entry = e
+	rn.order(of(r, taskStop), exactly(a), relSeq)
+}
+
+// agentChanged handles a resource whose history was made by another agent.
+func (rn *run) agentChanged(r *resource, n *node, active bool) {
+	if active {
+		rn.stopAction(r, n, false)
+		r.startPending = true
+		rn.triggerUnfencing(r, n, "device definition changed", nil)
+	}
+	rn.cleanup(r, n, false)
+}

@@ -149,12 +149,3 @@ func (rn *run) notify(r *resource, n *node, task string, point, done *action) {
 	rn.relate(point, a, relSeq)
 	rn.relate(a, done, relSeq)
 }
-
-// notifyAfterFencing tells the remaining instances of a stop that a fencing
-// brought about.
-func (rn *run) notifyAfterFencing(r *resource, stop, fence *action) {
-	points := rn.notifyPoints(r, nil, fence)
-	if points == nil {
-		return
-	}
-}

@@ -79,14 +79,6 @@ func (r *resource) knownOn(n *node) bool {
 	return r.known.has(n)
 }
 
-// discoveryOn says whether the state of r is looked for on n.
-func (r *resource) discoveryOn(n *node) discovery {
-	if n.index >= len(r.discovery) {
-		return discoverAlways
-	}
-	return r.discovery[n.index]
-}
-
 func (rn *run) probeBundle(b *resource, n *node) bool {
 	any := false
 	for _, p := range b.bundle.replicas {
@@ -235,10 +227,7 @@ func skipProbeOrder(probe, then *action) bool {
 }
 
 // probeWalk follows from probes what they may lead to.
-type probeWalk struct {
-	*run
-	visit int
-}
+type probeWalk struct{ *run }
 
 func (w *probeWalk) resource(r *resource) {
 	if !r.isPrimitive() {
@@ -248,7 +237,7 @@ func (w *probeWalk) resource(r *resource) {
 		return
 	}
 	for _, probe := range r.actionsOf(taskMonitor, nil) {
-		w.visit++
+		w.visits++
 		for i := len(probe.after) - 1; i >= 0; i-- {
 			o := probe.after[i]
 			w.blockStarts(probe, o.then)
@@ -278,10 +267,10 @@ func (w *probeWalk) blockStarts(probe, then *action) {
 // stopped before it is known whether that is necessary.
 func (w *probeWalk) beforeRestarts(probe, after *action) {
 	r := after.resource
-	if r == nil || after.visit == w.visit {
+	if r == nil || after.visit == w.visits {
 		return
 	}
-	after.visit = w.visit
+	after.visit = w.visits
 	if r.isPrimitive() && r != probe.resource {
 		for _, stop := range r.actionsOf(taskStop, nil) {
 			if !stop.pseudo {

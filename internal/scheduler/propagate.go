@@ -263,5 +263,5 @@ func (rn *run) invalid(o *relation) bool {
 		return true
 	}
 	return o.kind == relIfNodeOrTarget && then.resource != nil && then.task == taskMigrateTo &&
-		rn.leadsBack(then, then, o)
+		rn.leadsBack(then, o)
 }

@@ -39,6 +39,8 @@ type run struct {
 	actions   []*action // actions[i].id == i+1
 	actionMap map[actionKey]*action
 	orderings []*ordering
+	deferred  []deferredCheck
+	visits    int // generation of walks over the graph
 
 	colocationSerial int
 
@@ -87,6 +89,7 @@ func Schedule(config *cluster.Config, status *cluster.Status, now time.Time, opt
 
 	rn.placeResources()
 
+	rn.compareDeferred()
 	rn.createActions()
 	rn.orderRemoteActions()
 	rn.fenceAndShutdown()

@@ -1,0 +1,138 @@
+package scheduler
+
+import (
+	"crypto/md5"
+	"encoding/hex"
+	"sort"
+	"strconv"
+	"strings"
+
+	"linuxha/internal/cluster"
+)
+
+// digestChange is what comparing recorded parameters with the configured ones
+// showed.
+type digestChange uint8
+
+const (
+	digestSame    digestChange = iota
+	digestUnknown              // nothing recorded
+	digestOther                // something changed
+	digestRestart              // something changed that requires a restart
+)
+
+// operationParams are the parameters that an operation of r on n depends on, as
+// far as digests cover them (SEMANTICS 20). own tells whether the operation has
+// parameters of its own.
+func (rn *run) operationParams(r *resource, n *node, task string, interval int64) (params map[string]string, own bool) {
+	shared := rn.params(r, n)
+	params = make(map[string]string, len(shared)+1)
+	for name, value := range shared {
+		params[name] = value
+	}
+	if r.isConnection && params["addr"] == "#uname" && r.container != nil {
+		if host := rn.hostName(r); host != "" {
+			params["addr"] = host
+		}
+	}
+	if op := r.configuredOperation(task, interval, true); op != nil && op.config != nil && len(op.config.Params) > 0 {
+		more := map[string]string{}
+		rn.attributes(op.config.Params, ruleContext{node: n, resource: r, agent: &r.agent}, more)
+		for name, value := range more {
+			params[name] = value
+		}
+		own = len(more) > 0
+	}
+	for name := range params {
+		if name == "id" || name == "crm_feature_set" || name == "pcmk_external_ip" || strings.HasPrefix(name, "CRM_meta_") {
+			delete(params, name)
+		}
+	}
+	if interval > 0 {
+		params["CRM_meta_timeout"] = strconv.FormatInt(rn.timeout(r, task, interval), 10)
+	}
+	return params, own
+}
+
+// hostName is the name of the node that r's container is on or goes to.
+func (rn *run) hostName(r *resource) string {
+	if n := r.container.assigned; n != nil {
+		return n.name
+	}
+	if n := r.container.current(); n != nil {
+		return n.name
+	}
+	return ""
+}
+
+// digest is the MD5 of parameters in the text form that Pacemaker defines. Only
+// the names in only count, unless that is nil.
+func digest(params map[string]string, only []string) string {
+	names := make([]string, 0, len(params))
+	for name := range params {
+		if only == nil || hasName(only, name) {
+			names = append(names, name)
+		}
+	}
+	sort.Strings(names)
+	var text strings.Builder
+	text.WriteString(" <parameters")
+	for _, name := range names {
+		text.WriteString(" " + name + `="` + xmlEscape.Replace(params[name]) + `"`)
+	}
+	text.WriteString("/>\n")
+	sum := md5.Sum([]byte(text.String()))
+	return hex.EncodeToString(sum[:])
+}
+
+var xmlEscape = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "\n", "&#10;", "\t", "&#9;", "\r", "&#13;")
+
+func hasName(list []string, name string) bool {
+	for _, each := range list {
+		if each == name {
+			return true
+		}
+	}
+	return false
+}
+
+// compareDigests tells whether the parameters recorded with a history entry of
+// r on n are still the configured ones.
+func (rn *run) compareDigests(r *resource, n *node, e *cluster.HistoryEntry) digestChange {
+	params, own := rn.operationParams(r, n, e.Operation, e.IntervalMS)
+	if e.RestartDigest != "" {
+		names := strings.Fields(e.ForceRestart)
+		if names == nil {
+			names = []string{}
+		}
+		if digest(params, names) != e.RestartDigest {
+			return digestRestart
+		}
+	}
+	if e.OpDigest == "" {
+		return digestUnknown
+	}
+	if digest(params, nil) == e.OpDigest {
+		return digestSame
+	}
+	if e.SecureDigest != "" && rn.sameButSecret(params, e) {
+		return digestSame
+	}
+	if own && e.IntervalMS == 0 {
+		return digestRestart
+	}
+	return digestOther
+}
+
+// sameButSecret tells whether all parameters but the secret ones are as recorded:
+// in sanitised input, secrets never are.
+func (rn *run) sameButSecret(params map[string]string, e *cluster.HistoryEntry) bool {
+	open := map[string]string{}
+	secret := strings.Fields(e.SecureParams)
+	for name, value := range params {
+		if !hasName(secret, name) && !strings.HasPrefix(name, "CRM_meta_") {
+			open[name] = value
+		}
+	}
+	return digest(open, nil) == e.SecureDigest
+}
