@@ -115,9 +115,6 @@ func (rn *run) colocateScores(dependent, primary *resource, c *colocation) {
 	}
 	if c.infinite() || rn.anyAvailable(work) {
 		dependent.allowed = work
-		if rn.opts.Reasons {
-			rn.noteColocation(dependent, primary, c)
-		}
 	}
 }
 
@@ -224,7 +221,6 @@ func (rn *run) colocateWithClone(dependent, clone *resource, c *colocation) {
 		}
 	}
 	rn.restrictTo(dependent, hosts)
-	rn.noteColocation(dependent, clone, c)
 }
 
 // restrictTo bans r from all nodes but those.
@@ -354,7 +350,6 @@ func (rn *run) colocateWithRole(dependent, clone *resource, c *colocation) {
 		}
 		gains[n] = assignedScore(i)
 	}
-	rn.noteColocation(dependent, clone, c)
 	if !c.mandatory() || (c.dependentRole == rolePromoted && c.primaryRole == rolePromoted) {
 		return
 	}
@@ -416,7 +411,6 @@ func (rn *run) colocateWithBundle(dependent, bundle *resource, c *colocation) {
 		hosts.put(n)
 	}
 	rn.restrictTo(dependent, hosts)
-	rn.noteColocation(dependent, bundle, c)
 }
 
 // colocatePromotion changes the promotion priority of a placed instance by where

@@ -123,7 +123,9 @@ func (rn *run) applyColocations(r *resource) {
 		}
 		for _, c := range withThis {
 			if c.infinite() == infinite {
+				before := rn.snapshot(r)
 				rn.addPreferences(r, c)
+				rn.noteChange(r, before, c.id)
 			}
 		}
 	}
@@ -139,7 +141,9 @@ func (rn *run) applyThisWith(r *resource, c *colocation) {
 	if !c.primary.placed {
 		rn.place(c.primary, nil, true)
 	}
+	before := rn.snapshot(r)
 	rn.colocate(r, c.primary, c)
+	rn.noteChange(r, before, c.id)
 	if kept != nil && !rn.anyAvailable(r.allowed) {
 		r.allowed = kept
 	}
