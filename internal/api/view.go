@@ -9,6 +9,13 @@ import (
 	"linuxha/internal/core/event"
 )
 
+// What requests are made of; see package event.
+type (
+	Request      = event.Request
+	FenceRequest = event.FenceRequest
+	Refusal      = event.Refusal
+)
+
 // Status is the cluster as one node sees it.
 type Status struct {
 	Cluster  string    `json:"cluster"`

@@ -13,7 +13,6 @@ import (
 
 	"linuxha/internal/api"
 	"linuxha/internal/cluster"
-	"linuxha/internal/core/event"
 )
 
 func newPlan() *cobra.Command {
@@ -66,7 +65,7 @@ func newApply() *cobra.Command {
 					return err
 				}
 			}
-			_, err := client().Request(cmd.Context(), event.Request{By: whoami(), Commands: []cluster.Command{{Config: &cluster.ConfigChange{Base: p.Base, Config: *cfg, By: whoami()}}}})
+			_, err := client().Request(cmd.Context(), api.Request{By: whoami(), Commands: []cluster.Command{{Config: &cluster.ConfigChange{Base: p.Base, Config: *cfg, By: whoami()}}}})
 			if err != nil {
 				return fmt.Errorf("apply %s: %w", args[0], err)
 			}

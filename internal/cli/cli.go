@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"linuxha/internal/core/event"
+	"linuxha/internal/api"
 )
 
 // Exit codes. Commands return an *ExitError to choose one.
@@ -41,7 +41,7 @@ func Main(args []string) int {
 	if e, ok := errors.AsType[*ExitError](err); ok {
 		return e.Code
 	}
-	if r, ok := errors.AsType[*event.Refusal](err); ok && r.Kind == "invalid" {
+	if r, ok := errors.AsType[*api.Refusal](err); ok && r.Kind == "invalid" {
 		return ExitUsage
 	}
 	return ExitFailure

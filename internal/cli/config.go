@@ -83,7 +83,7 @@ func countPrimitives(rs []cluster.Resource) int {
 
 // readConfig reads a file or directory; what is wrong with it is a usage error.
 func readConfig(path string) (*cluster.Config, error) {
-	sources, err := config.Load(path)
+	sources, err := loadConfig(path)
 	if err != nil {
 		return nil, &ExitError{Code: ExitUsage, Err: err}
 	}

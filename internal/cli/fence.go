@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"linuxha/internal/api"
 	"linuxha/internal/cluster"
-	"linuxha/internal/core/event"
 )
 
 func newFence() *cobra.Command {
@@ -38,7 +38,7 @@ func newFence() *cobra.Command {
 			action = "off"
 		}
 		begin := time.Now()
-		if _, err := client().Request(cmd.Context(), event.Request{By: whoami(), Fence: &event.FenceRequest{Node: args[0], Action: action, Reason: "asked for by " + whoami()}}); err != nil {
+		if _, err := client().Request(cmd.Context(), api.Request{By: whoami(), Fence: &api.FenceRequest{Node: args[0], Action: action, Reason: "asked for by " + whoami()}}); err != nil {
 			return fmt.Errorf("fence %s: %w", args[0], err)
 		}
 		if *asJSON {
@@ -71,7 +71,7 @@ func newFenceConfirm() *cobra.Command {
 				return err
 			}
 		}
-		if _, err := client().Request(cmd.Context(), event.Request{By: whoami(), Confirm: args[0]}); err != nil {
+		if _, err := client().Request(cmd.Context(), api.Request{By: whoami(), Confirm: args[0]}); err != nil {
 			return fmt.Errorf("confirm %s: %w", args[0], err)
 		}
 		if *asJSON {

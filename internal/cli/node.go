@@ -11,7 +11,6 @@ import (
 
 	"linuxha/internal/api"
 	"linuxha/internal/cluster"
-	"linuxha/internal/core/event"
 )
 
 func newNode() *cobra.Command {
@@ -109,9 +108,9 @@ func editConfig(ctx context.Context, change func(*cluster.Config) error) error {
 		if err := change(&v.Config); err != nil {
 			return err
 		}
-		_, err = client().Request(ctx, event.Request{By: whoami(), Commands: []cluster.Command{
+		_, err = client().Request(ctx, api.Request{By: whoami(), Commands: []cluster.Command{
 			{Config: &cluster.ConfigChange{Base: v.Revision, Config: v.Config, By: whoami()}}}})
-		if r, ok := errors.AsType[*event.Refusal](err); ok && r.Kind == "conflict" && attempt < 5 {
+		if r, ok := errors.AsType[*api.Refusal](err); ok && r.Kind == "conflict" && attempt < 5 {
 			continue
 		}
 		return err
@@ -216,7 +215,7 @@ func newNodeRemove() *cobra.Command {
 		if m == nil {
 			return knownNode(cmd.Context(), args[0])
 		}
-		if _, err := client().Request(cmd.Context(), event.Request{By: whoami(), Commands: []cluster.Command{
+		if _, err := client().Request(cmd.Context(), api.Request{By: whoami(), Commands: []cluster.Command{
 			{Remove: &cluster.Remove{Node: m.Name, RaftID: m.RaftID}}}}); err != nil {
 			return fmt.Errorf("remove %s: %w", m.Name, err)
 		}

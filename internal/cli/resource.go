@@ -12,7 +12,6 @@ import (
 
 	"linuxha/internal/api"
 	"linuxha/internal/cluster"
-	"linuxha/internal/core/event"
 )
 
 func newResource() *cobra.Command {
@@ -56,7 +55,7 @@ func newMove() *cobra.Command {
 			return usage("%s runs on %d nodes; say where it should go: ha resource move %s NODE", r.ID, len(from), r.ID)
 		}
 		begin := time.Now()
-		if _, err := client().Request(cmd.Context(), event.Request{By: whoami(), Commands: []cluster.Command{{Move: &move}}}); err != nil {
+		if _, err := client().Request(cmd.Context(), api.Request{By: whoami(), Commands: []cluster.Command{{Move: &move}}}); err != nil {
 			return fmt.Errorf("move %s: %w", r.ID, err)
 		}
 		var to []string
@@ -275,7 +274,7 @@ func newCleanup() *cobra.Command {
 				return err
 			}
 		}
-		if _, err := client().Request(cmd.Context(), event.Request{By: whoami(), Commands: []cluster.Command{{Forget: &forget}}}); err != nil {
+		if _, err := client().Request(cmd.Context(), api.Request{By: whoami(), Commands: []cluster.Command{{Forget: &forget}}}); err != nil {
 			return fmt.Errorf("clean up: %w", err)
 		}
 		if *asJSON {

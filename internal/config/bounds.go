@@ -1,23 +1,9 @@
 package config
 
-import (
-	"fmt"
-	"io"
-)
+import "fmt"
 
 // maxNesting bounds brackets within brackets: the parser below us recurses.
 const maxNesting = 100
-
-func readBounded(f io.Reader) ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(f, MaxSource+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(text) > MaxSource {
-		return nil, fmt.Errorf("more than %d bytes", MaxSource)
-	}
-	return text, nil
-}
 
 // checkNesting refuses text whose brackets, or runs of unary operators, go
 // deeper than any configuration needs, wherever they stand.

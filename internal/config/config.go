@@ -9,9 +9,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"sort"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -66,51 +63,6 @@ func Parse(sources ...Source) (*cluster.Config, error) {
 		return nil, r.errors()
 	}
 	return r.cfg, nil
-}
-
-// Load reads a file, or all *.hcl and *.hcl.json files of a directory in the
-// order of their names. "-" is standard input.
-func Load(path string) ([]Source, error) {
-	if path == "-" {
-		text, err := readBounded(os.Stdin)
-		if err != nil {
-			return nil, fmt.Errorf("read configuration from standard input: %w", err)
-		}
-		return []Source{{Name: "<stdin>", Text: text}}, nil
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
-	}
-	names := []string{path}
-	if info.IsDir() {
-		names = nil
-		for _, pattern := range []string{"*.hcl", "*.hcl.json"} {
-			found, err := filepath.Glob(filepath.Join(path, pattern))
-			if err != nil {
-				return nil, fmt.Errorf("read configuration: %w", err)
-			}
-			names = append(names, found...)
-		}
-		if len(names) == 0 {
-			return nil, fmt.Errorf("read configuration: %s holds no *.hcl file", path)
-		}
-		sort.Strings(names)
-	}
-	var sources []Source
-	for _, name := range names {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, fmt.Errorf("read configuration: %w", err)
-		}
-		text, err := readBounded(f)
-		f.Close()
-		if err != nil {
-			return nil, fmt.Errorf("read configuration from %s: %w", name, err)
-		}
-		sources = append(sources, Source{Name: name, Text: text})
-	}
-	return sources, nil
 }
 
 // Error is one thing wrong with a configuration.

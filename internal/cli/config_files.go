@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sort"
+
+	"linuxha/internal/config"
+)
+
+// loadConfig reads a file, or all *.hcl and *.hcl.json files of a directory in the
+// order of their names. "-" is standard input.
+func loadConfig(path string) ([]config.Source, error) {
+	if path == "-" {
+		text, err := readBounded(os.Stdin)
+		if err != nil {
+			return nil, fmt.Errorf("read configuration from standard input: %w", err)
+		}
+		return []config.Source{{Name: "<stdin>", Text: text}}, nil
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	names := []string{path}
+	if info.IsDir() {
+		names = nil
+		for _, pattern := range []string{"*.hcl", "*.hcl.json"} {
+			found, err := filepath.Glob(filepath.Join(path, pattern))
+			if err != nil {
+				return nil, fmt.Errorf("read configuration: %w", err)
+			}
+			names = append(names, found...)
+		}
+		if len(names) == 0 {
+			return nil, fmt.Errorf("read configuration: %s holds no *.hcl file", path)
+		}
+		sort.Strings(names)
+	}
+	var sources []config.Source
+	for _, name := range names {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("read configuration: %w", err)
+		}
+		text, err := readBounded(f)
+		f.Close()
+		if err != nil {
+			return nil, fmt.Errorf("read configuration from %s: %w", name, err)
+		}
+		sources = append(sources, config.Source{Name: name, Text: text})
+	}
+	return sources, nil
+}
+
+func readBounded(f io.Reader) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(f, config.MaxSource+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > config.MaxSource {
+		return nil, fmt.Errorf("more than %d bytes", config.MaxSource)
+	}
+	return text, nil
+}
