@@ -218,7 +218,12 @@ func warnings(s *cluster.State, v *Status) []Warning {
 		add("fencing-disabled", "error", "fencing is disabled: a lost node's resources are recovered only after 'ha fence confirm'", "set fencing = true and add a fence_device")
 	}
 	for i := range s.Members {
-		if m := &s.Members[i]; m.State == cluster.NodeLost {
+		m := &s.Members[i]
+		switch {
+		case m.State != cluster.NodeLost:
+		case s.OpenFencing(m.Name) != nil:
+			add("node-lost", "error", fmt.Sprintf("%s is lost and being fenced", m.Name), "")
+		default:
 			add("node-lost", "error", fmt.Sprintf("%s is lost: what it runs is unknown", m.Name),
 				fmt.Sprintf("once you made sure that it is off: ha fence confirm %s", m.Name))
 		}

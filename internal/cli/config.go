@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -90,7 +89,7 @@ func readConfig(path string) (*cluster.Config, error) {
 	cfg, err := config.Parse(sources...)
 	if err != nil {
 		n := len(config.Errors(err))
-		return nil, &ExitError{Code: ExitUsage, Err: errors.Join(fmt.Errorf("%s cannot be used, nothing was changed (%d wrong):", path, n), err)}
+		return nil, &ExitError{Code: ExitUsage, Err: fmt.Errorf("%s cannot be used (%d wrong), nothing was changed\n%w", path, n, err)}
 	}
 	return cfg, nil
 }

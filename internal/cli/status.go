@@ -194,7 +194,7 @@ func resourceRows(t *table, st style, r *api.Resource, depth int) {
 	}
 	agent := r.Agent
 	if agent == "" {
-		agent = r.Kind
+		agent, on = r.Kind, runsOn(r)
 	}
 	t.add(strings.Repeat("  ", depth)+r.ID, state, strings.Join(on, " "), st.faint(agent))
 	for i := range r.Members {
