@@ -112,6 +112,34 @@ func (rn *run) allowedNodes(r *resource) []*node {
 	return nodes
 }
 
+// antiColocationOrders: whatever makes one of two that cannot be together lose
+// its place or role on a node comes before what gives the other that place.
+func (rn *run) antiColocationOrders(c *colocation) {
+	rn.placeOrders(c.dependent, c.dependentRole, c.primary, c.primaryRole)
+	rn.placeOrders(c.primary, c.primaryRole, c.dependent, c.dependentRole)
+}
+
+func (rn *run) placeOrders(first *resource, firstRole role, then *resource, thenRole role) {
+	losing, gaining := []string{taskStop}, []string{taskStart}
+	switch firstRole {
+	case rolePromoted:
+		losing = []string{taskDemote}
+	case roleUnpromoted:
+		losing = []string{taskStop, taskPromote}
+	}
+	switch thenRole {
+	case rolePromoted:
+		gaining = []string{taskPromote}
+	case roleUnpromoted:
+		gaining = []string{taskStart, taskDemote}
+	}
+	for _, lose := range losing {
+		for _, gain := range gaining {
+			rn.order(of(first, lose), of(then, gain), relIfRequiredSameNode)
+		}
+	}
+}
+
 // groupWalk is the state of a walk over the members of a group.
 type groupWalk struct {
 	group            *resource

@@ -168,6 +168,9 @@ func (rn *run) addColocation(c *colocation) {
 	rn.colocations = append(rn.colocations, c)
 	c.dependent.thisWith = insertColocation(c.dependent.thisWith, c, primaryOf)
 	c.primary.withThis = insertColocation(c.primary.withThis, c, dependentOf)
+	if c.score <= -infinity {
+		rn.antiColocationOrders(c)
+	}
 }
 
 func primaryOf(c *colocation) *resource   { return c.primary }

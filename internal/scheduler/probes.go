@@ -150,6 +150,9 @@ func (rn *run) probePrimitive(r *resource, n *node) bool {
 	case r.role == rolePromoted:
 		probe.expectRC = 8
 	}
+	if !top.isClone() {
+		top = r
+	}
 	kind := relSeq
 	if !probe.runnable && len(top.active) == 0 {
 		// What cannot be looked for must not be started either.

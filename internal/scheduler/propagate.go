@@ -199,7 +199,7 @@ func (rn *run) evaluateRelation(o *relation, changed *changes) {
 			first.resource.reload = false
 		}
 	}
-	if first.resource != nil && then.resource != nil && first.resource != then.resource && !first.resource.within(then.resource) {
+	if first.resource != nil && then.resource != nil && first.resource != then.resource && !then.resource.within(first.resource) {
 		first = rn.completionOf(first)
 	}
 	firstFlags := rn.flagsFor(first, thenNode)
