@@ -289,6 +289,7 @@ func (rn *run) colocateWithContainer(r *resource) {
 		case !r.isConnection && guest != nil:
 			for i, n := range rn.nodes {
 				if n.connection != guest && r.allowed[i] != absent {
+					rn.note(r, n, "container "+k.id, -infinity)
 					r.allowed[i] = -infinity
 				}
 			}
@@ -324,6 +325,7 @@ func (rn *run) connectionInside(container *resource) *resource {
 func (rn *run) avoidRemoteNodes(r *resource) {
 	for i, n := range rn.nodes {
 		if n.connection != nil && r.allowed[i] != absent {
+			rn.note(r, n, "not on remote nodes", -infinity)
 			r.allowed[i] = -infinity
 		}
 	}

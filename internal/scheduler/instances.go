@@ -83,7 +83,7 @@ func (rn *run) placeEarly(i *resource, current *node, perNode, available int) bo
 	parent := i.parent
 	counts := parent.counts
 	parent.counts = append([]int32(nil), counts...)
-	saved := saveScores(i)
+	saved := rn.saveScores(i)
 	success := false
 	for reserved := 0; reserved < available; {
 		chosen := rn.placeInstance(i, current, perNode)
@@ -91,7 +91,7 @@ func (rn *run) placeEarly(i *resource, current *node, perNode, available int) bo
 			success = true
 			break
 		}
-		saved.restore()
+		saved.restore(rn)
 		if chosen == nil {
 			i.placed = false
 			break
@@ -106,20 +106,23 @@ func (rn *run) placeEarly(i *resource, current *node, perNode, available int) bo
 	return success
 }
 
-// savedScores are the score vectors of a resource and everything in it.
+// savedScores are the score vectors of a resource and everything in it, with how
+// many contributions had been noted.
 type savedScores []struct {
 	resource *resource
 	scores   scoreVector
+	noted    int
 }
 
-func saveScores(r *resource) savedScores {
+func (rn *run) saveScores(r *resource) savedScores {
 	var all savedScores
 	var visit func(*resource)
 	visit = func(r *resource) {
 		all = append(all, struct {
 			resource *resource
 			scores   scoreVector
-		}{r, r.allowed.clone()})
+			noted    int
+		}{r, r.allowed.clone(), len(rn.factors[r])})
 		for _, c := range r.children {
 			visit(c)
 		}
@@ -129,9 +132,12 @@ func saveScores(r *resource) savedScores {
 }
 
 // restore puts the vectors back; it may be called again.
-func (s savedScores) restore() {
+func (s savedScores) restore(rn *run) {
 	for _, e := range s {
 		e.resource.allowed = e.scores.clone()
+		if rn.opts.Reasons {
+			rn.factors[e.resource] = rn.factors[e.resource][:e.noted]
+		}
 	}
 }
 
@@ -142,6 +148,9 @@ func (rn *run) placeInstance(i *resource, prefer *node, perNode int) *node {
 	}
 	for k, s := range i.allowed {
 		if n := rn.nodes[k]; s != absent && !canTake(i, n, perNode) {
+			if n.available() {
+				rn.note(i, n, "instances per node", -infinity)
+			}
 			i.allowed[k] = -infinity
 			for _, m := range i.children {
 				if m.allowed.at(n) != absent {

@@ -15,6 +15,7 @@ func (rn *run) writeOutcome() {
 	sort.SliceStable(rn.plan.Placements, func(i, j int) bool {
 		return rn.plan.Placements[i].Instance < rn.plan.Placements[j].Instance
 	})
+	rn.writeReasons()
 	rn.plan.Scores = rn.scores
 	rn.plan.Recheck = rn.recheck
 }

@@ -143,10 +143,10 @@ func (rn *run) applyThisWith(r *resource, c *colocation) {
 	}
 	before := rn.snapshot(r)
 	rn.colocate(r, c.primary, c)
-	rn.noteChange(r, before, c.id)
 	if kept != nil && !rn.anyAvailable(r.allowed) {
 		r.allowed = kept
 	}
+	rn.noteChange(r, before, c.id)
 }
 
 // connectionPlaced lets the node behind a connection count as online once the
