@@ -7,25 +7,23 @@ import (
 	"linuxha/internal/cluster"
 )
 
-// A rule's text:
-//
-//	rule      = term { "or" term }
-//	term      = condition { "and" condition }
-//	condition = "(" rule ")"
-//	          | operand operator [ type ] value      attr.cpu lt 4, node eq alpha
-//	          | ("defined" | "not_defined") operand
-//	          | "date" ("gt" | "lt") time
-//	          | "date" "in" time "to" time | "date" "in" time "for" fields | "date" "in" "to" time
-//	          | "date" "spec" fields                 hours=9-16 weekdays=1-5
-//	          | "resource" class ":" provider ":" type   (each may be empty)
-//	          | "op" name [ "interval=" time ]
-//	operand   = "attr." name | "node" | "node_id" | "kind" | "is_dc" | "cluster_name" | "site_name"
-//	operator  = "eq" | "ne" | "lt" | "lte" | "gt" | "gte"
-//	type      = "string" | "integer" | "number" | "version"
-//	value     = word | "param." name | "meta." name
-//
-// Words with blanks or brackets stand in double quotes. "and" binds closer
-// than "or".
+// ruleGrammar is the text form of rules, as the reference prints it.
+const ruleGrammar = `rule      = term { "or" term }
+term      = condition { "and" condition }
+condition = "(" rule ")"
+          | operand operator [ type ] value      attr.cpu lt 4, node eq alpha
+          | ( "defined" | "not_defined" ) operand
+          | "date" ( "gt" | "lt" ) time
+          | "date" "in" time "to" time | "date" "in" time "for" fields | "date" "in" "to" time
+          | "date" "spec" fields                 hours=9-16 weekdays=1-5
+          | "resource" class ":" provider ":" type   each may be empty
+          | "op" name [ "interval=" time ]
+operand   = "attr." name | "node" | "node_id" | "kind" | "is_dc" | "cluster_name" | "site_name"
+operator  = "eq" | "ne" | "lt" | "lte" | "gt" | "gte"
+type      = "string" | "integer" | "number" | "version"
+value     = word | "param." name | "meta." name
+Words with blanks or brackets stand in double quotes.
+`
 
 // special operands and the attribute names that they stand for.
 var operands = map[string]string{
