@@ -115,7 +115,7 @@ func (rn *run) compareDigests(r *resource, n *node, e *cluster.HistoryEntry) dig
 	if digest(params, nil) == e.OpDigest {
 		return digestSame
 	}
-	if e.SecureDigest != "" && rn.sameButSecret(params, e) {
+	if e.SecureDigest != "" && sameButSecret(r, params, e) {
 		return digestSame
 	}
 	if own && e.IntervalMS == 0 {
@@ -125,14 +125,16 @@ func (rn *run) compareDigests(r *resource, n *node, e *cluster.HistoryEntry) dig
 }
 
 // sameButSecret tells whether all parameters but the secret ones are as recorded:
-// in sanitised input, secrets never are.
-func (rn *run) sameButSecret(params map[string]string, e *cluster.HistoryEntry) bool {
+// in sanitised input, secrets never are. What tells the fencer about a device
+// is left out as well.
+func sameButSecret(r *resource, params map[string]string, e *cluster.HistoryEntry) bool {
 	open := map[string]string{}
 	secret := strings.Fields(e.SecureParams)
 	for name, value := range params {
-		if !hasName(secret, name) && !strings.HasPrefix(name, "CRM_meta_") {
-			open[name] = value
+		if hasName(secret, name) || strings.HasPrefix(name, "CRM_meta_") || r.isFence && strings.HasPrefix(name, "pcmk_") {
+			continue
 		}
+		open[name] = value
 	}
 	return digest(open, nil) == e.SecureDigest
 }
