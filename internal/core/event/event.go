@@ -148,6 +148,8 @@ type Reply struct {
 	ID    uint64
 	Index uint64 // of the entry that carried it out
 	Err   *Refusal
+	// Admitted is the member as committed, if the request admitted one.
+	Admitted *cluster.Member
 }
 
 // Refusal is why a request was not carried out.

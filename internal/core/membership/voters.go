@@ -1,0 +1,92 @@
+// Package membership decides who votes, from what is committed and heard.
+package membership
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// MaxVoters is the largest number of voters.
+const MaxVoters = 7
+
+// Candidate is a member as far as voting goes.
+type Candidate struct {
+	ID       uint64 // Raft id
+	Name     string
+	Voter    bool // in the applied configuration
+	Witness  bool
+	Leader   bool
+	Online   bool
+	CaughtUp bool // has nearly all of the log
+	Off      bool // confirmed off, or left with everything stopped
+}
+
+// Target returns how many of n nodes vote: 1, 3, 5 or 7 where possible.
+func Target(n int) int {
+	switch {
+	case n >= MaxVoters:
+		return MaxVoters
+	case n <= 2:
+		return n
+	default:
+		return n - (n+1)%2
+	}
+}
+
+// Voters returns the Raft ids that should vote, ascending. Voters that are off
+// go; one that is silent but not confirmed off stays, and as long as there is
+// such a one no other voter has to leave. A witness votes only while voting
+// nodes are even in number. The result is empty if nobody could vote.
+func Voters(candidates []Candidate) []uint64 {
+	var keep, spare, witnesses []Candidate
+	uncertain := false
+	for _, x := range candidates {
+		stays := x.Voter && !x.Off
+		switch {
+		case x.Witness:
+			if stays || x.Online && x.CaughtUp {
+				witnesses = append(witnesses, x)
+			}
+		case stays:
+			keep = append(keep, x)
+			uncertain = uncertain || !x.Online
+		case x.Online && x.CaughtUp:
+			spare = append(spare, x)
+		}
+	}
+	order := func(a, b Candidate) int {
+		return cmp.Or(first(a.Leader, b.Leader), first(a.Online, b.Online), strings.Compare(a.Name, b.Name))
+	}
+	slices.SortFunc(keep, order)
+	slices.SortFunc(spare, order)
+	slices.SortFunc(witnesses, func(a, b Candidate) int {
+		return cmp.Or(first(a.Voter, b.Voter), strings.Compare(a.Name, b.Name))
+	})
+	want := Target(len(keep) + len(spare))
+	chosen := keep
+	if len(chosen) > want && !uncertain {
+		chosen = chosen[:want]
+	}
+	chosen = append(slices.Clone(chosen), spare[:max(0, min(want-len(chosen), len(spare)))]...)
+	if len(chosen)%2 == 0 && len(witnesses) > 0 {
+		chosen = append(chosen, witnesses[0])
+	}
+	ids := make([]uint64, 0, len(chosen))
+	for _, x := range chosen {
+		ids = append(ids, x.ID)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// first orders what has a property before what has not.
+func first(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	}
+	return 1
+}
