@@ -1,0 +1,234 @@
+package transition
+
+import (
+	"slices"
+
+	"linuxha/internal/cluster"
+	"linuxha/internal/core/event"
+)
+
+// needsGrant tells whether an action may make its resource active, or more so.
+func (s *step) needsGrant() bool {
+	switch s.Kind {
+	case cluster.ActionStart, cluster.ActionPromote, cluster.ActionMigrateTo, cluster.ActionMigrateFrom:
+		return !s.Implied && !s.Internal
+	}
+	return false
+}
+
+func (s *step) role() string {
+	if s.Kind == cluster.ActionPromote {
+		return "Promoted"
+	}
+	return "Started"
+}
+
+// ends are the incarnations that a step's grant must name: its node's, or both
+// ends of a migration. ok is false if one of them is not there.
+func (e *Engine) ends(s *step) (ends []cluster.Incarnation, ok bool) {
+	nodes := []string{s.Node}
+	switch s.Kind {
+	case cluster.ActionMigrateTo:
+		nodes = []string{s.Node, e.walk.nodeOf(cluster.ActionMigrateFrom, s.Instance)}
+	case cluster.ActionMigrateFrom:
+		if source := e.walk.nodeOf(cluster.ActionMigrateTo, s.Instance); source != "" {
+			nodes = []string{source, s.Node}
+		}
+	}
+	for _, n := range nodes {
+		m := e.state.Member(n)
+		if m == nil {
+			return nil, false
+		}
+		ends = append(ends, m.Incarnation)
+	}
+	return ends, true
+}
+
+func (w *walk) nodeOf(kind cluster.ActionKind, instance string) string {
+	for i := range w.steps {
+		if w.steps[i].Kind == kind && w.steps[i].Instance == instance {
+			return w.steps[i].Node
+		}
+	}
+	return ""
+}
+
+// usable returns the committed grant under which a step may begin, or nil.
+func (e *Engine) usable(s *step, m *cluster.Member) *cluster.Grant {
+	g := e.state.GrantFor(s.Instance, m.Name)
+	ends, ok := e.ends(s)
+	if g == nil || !ok || s.role() == "Promoted" && g.Role != "Promoted" {
+		return nil
+	}
+	for _, end := range ends {
+		if !slices.Contains(g.Holders, end) {
+			return nil
+		}
+	}
+	return g
+}
+
+// grant proposes, together, every grant that the walk will need and that nobody
+// else holds: steps that wait for others get theirs ahead of time.
+func (e *Engine) grant(now event.Time) {
+	w := e.walk
+	for id := range w.granting {
+		s := &w.steps[id-1]
+		if m := e.state.Member(s.Node); s.state != waiting || m != nil && e.usable(s, m) != nil {
+			delete(w.granting, id)
+		}
+	}
+	for i := range w.steps {
+		s := &w.steps[i]
+		if s.state != waiting || !s.needsGrant() {
+			continue
+		}
+		m := e.state.Member(s.Node)
+		if m == nil || e.usable(s, m) != nil || !e.obtainable(s) {
+			continue
+		}
+		p := w.granting[s.ID]
+		if p.call > 0 && now.Mono < p.at+proposeWait {
+			w.again(p.at + proposeWait)
+			continue
+		}
+		if p.call >= 5 {
+			w.failure = true
+			e.abort("no grant of " + s.Instance + " on " + s.Node)
+			return
+		}
+		ends, _ := e.ends(s)
+		if s.Kind == cluster.ActionMigrateFrom && len(ends) == 2 {
+			continue // the other end has asked for both
+		}
+		w.granting[s.ID] = proposal{call: p.call + 1, at: now.Mono}
+		w.again(now.Mono + proposeWait)
+		e.begin()
+		e.propose(cluster.Command{Grant: &cluster.GrantChange{
+			Transition: w.number, Grants: []cluster.Grant{{Resource: s.Resource, Instance: s.Instance, Role: s.role(), Holders: ends}},
+		}})
+	}
+}
+
+// begin records the begin of the transition, with the first thing that it commits.
+func (e *Engine) begin() {
+	if w := e.walk; w != nil && !w.begun {
+		w.begun = true
+		if w.number > e.state.Transition {
+			e.propose(cluster.Command{Transition: &cluster.TransitionChange{Number: w.number}})
+		}
+	}
+}
+
+// obtainable tells whether a grant would be given: all it names are well, nobody
+// else holds the instance (or gives it up in this very entry), and no probe of the
+// resource is still to say where it is.
+func (e *Engine) obtainable(s *step) bool {
+	ends, ok := e.ends(s)
+	if !ok {
+		return false
+	}
+	for _, end := range ends {
+		m := e.state.Member(end.Node)
+		if m.State != cluster.NodeOnline && m.State != cluster.NodeLeaving || !m.Reported || e.state.OpenFencing(end.Node) != nil {
+			return false
+		}
+	}
+	for i := range e.walk.steps {
+		p := &e.walk.steps[i]
+		if p.Kind == cluster.ActionProbe && p.Resource == s.Resource && p.state != finished {
+			return false
+		}
+	}
+	if s.Kind == cluster.ActionPromote && e.promotedElsewhere(s) {
+		return false
+	}
+	for _, h := range e.state.GrantHolders(s.Instance) {
+		if !slices.Contains(ends, h) && !e.releasing(s.Instance, h) {
+			return false
+		}
+	}
+	return true
+}
+
+// promotedElsewhere tells whether the plan still has to demote, or stop, another
+// instance before this one may be promoted.
+func (e *Engine) promotedElsewhere(s *step) bool {
+	for i := range e.state.Grants {
+		g := &e.state.Grants[i]
+		if g.Resource != s.Resource || g.Role != "Promoted" || g.Holders[0].Node == s.Node {
+			continue
+		}
+		for k := range e.walk.steps {
+			d := &e.walk.steps[k]
+			if (d.Kind == cluster.ActionDemote || d.Kind == cluster.ActionStop) && d.Node == g.Holders[0].Node && d.Resource == s.Resource && !e.demoting(g.Holders[0]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// demoting tells whether this very entry carries a demotion, or stop, on h.
+func (e *Engine) demoting(h cluster.Incarnation) bool {
+	return slices.ContainsFunc(e.out.Commands, func(c cluster.Command) bool {
+		return c.History != nil && c.History.Incarnation == h && (c.History.Entry.Operation == "demote" || c.History.Entry.Operation == "stop") && !c.History.Entry.Failed()
+	})
+}
+
+// releasing tells whether this very entry releases h's part in instance.
+func (e *Engine) releasing(instance string, h cluster.Incarnation) bool {
+	return slices.ContainsFunc(e.out.Commands, func(c cluster.Command) bool {
+		return c.Release != nil && c.Release.Holder == h && slices.ContainsFunc(e.state.Grants, func(g cluster.Grant) bool {
+			return g.Instance == instance && slices.Contains(c.Release.IDs, g.ID)
+		})
+	})
+}
+
+// releaseUnused gives back what nobody uses: grants of nodes that are well, know
+// of nothing active, and have nothing of the instance under way.
+func (e *Engine) releaseUnused() {
+	for i := range e.state.Grants {
+		g := &e.state.Grants[i]
+		for _, h := range g.Holders {
+			m := e.state.Member(h.Node)
+			if m == nil || m.Incarnation != h || !m.Reported || m.State != cluster.NodeOnline && m.State != cluster.NodeLeaving {
+				continue
+			}
+			if m.MayRun(g.Instance) || e.outstandingGrant(h.Node, g) || e.wanted(g, h) || e.releasing(g.Instance, h) {
+				continue
+			}
+			e.propose(cluster.Command{Release: &cluster.Release{IDs: []uint64{g.ID}, Holder: h}})
+		}
+	}
+}
+
+// outstandingGrant tells whether an operation under g may be under way on node.
+func (e *Engine) outstandingGrant(node string, g *cluster.Grant) bool {
+	if e.outstanding(node, g.Instance) {
+		return true
+	}
+	for _, o := range e.orders {
+		if o.to.Node == node && o.sent.Grant == g.ID {
+			return true
+		}
+	}
+	return false
+}
+
+// wanted tells whether the walk will use h's part in g.
+func (e *Engine) wanted(g *cluster.Grant, h cluster.Incarnation) bool {
+	if e.walk == nil || e.walk.aborted != "" {
+		return false
+	}
+	for i := range e.walk.steps {
+		s := &e.walk.steps[i]
+		if s.needsGrant() && s.state != finished && s.state != failed && (s.Instance == g.Instance || s.Resource == g.Resource && !e.state.Config.Exclusive(g.Instance)) {
+			if ends, ok := e.ends(s); ok && slices.Contains(ends, h) {
+				return true
+			}
+		}
+	}
+	return false
+}
