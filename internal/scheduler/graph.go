@@ -3,8 +3,6 @@ package scheduler
 import (
 	"sort"
 	"time"
-
-	"linuxha/internal/cluster"
 )
 
 // writeGraph fills Plan.Actions with what is to be done (SEMANTICS 32).
@@ -126,7 +124,7 @@ func (rn *run) reaches(start *action, o *relation) bool {
 // describeAction gives the outside view of an action.
 func (rn *run) describeAction(a *action) Action {
 	out := Action{
-		Kind: planKind(a), Detail: a.detail, Interval: time.Duration(a.interval) * time.Millisecond,
+		Kind: planKind(a), Detail: a.detail, Interval: milliseconds(a.interval),
 		ExpectRC: a.expectRC, Reason: a.reason,
 	}
 	if a.node != nil && !(a.pseudo && a.task != taskFence) {
@@ -140,7 +138,7 @@ func (rn *run) describeAction(a *action) Action {
 			out.Detail = a.key
 		}
 		if a.task == taskFence {
-			out.Timeout = time.Duration(rn.options.fenceTimeout) * time.Millisecond
+			out.Timeout = milliseconds(rn.options.fenceTimeout)
 		}
 		return out
 	}
@@ -163,32 +161,7 @@ func (rn *run) describeAction(a *action) Action {
 	return out
 }
 
-// describeExecution adds what the agent needs.
-func (rn *run) describeExecution(a *action, out *Action) {
-	r := a.resource
-	switch a.task {
-	case taskCancel, taskClearFail, taskForget, taskDelete:
-		return
-	}
-	task := a.task
-	out.Timeout = time.Duration(rn.timeout(r, task, a.interval)) * time.Millisecond
-	params, _ := rn.operationParams(r, a.node, task, a.interval)
-	delete(params, "CRM_meta_timeout")
-	out.Params = pairs(params)
-	out.Meta = pairs(a.meta)
-}
-
-func pairs(values map[string]string) []cluster.NVPair {
-	if len(values) == 0 {
-		return nil
-	}
-	list := make([]cluster.NVPair, 0, len(values))
-	for name, value := range values {
-		list = append(list, cluster.NVPair{Name: name, Value: value})
-	}
-	sort.Slice(list, func(i, j int) bool { return list[i].Name < list[j].Name })
-	return list
-}
+func milliseconds(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }
 
 func planKind(a *action) Kind {
 	switch a.task {

@@ -128,6 +128,7 @@ type cloneData struct {
 	notifyStop      *notifications
 	notifyPromote   *notifications
 	notifyDemote    *notifications
+	notifyLists     map[string]string // what notified agents are told, once computed
 }
 
 // groupData is what only groups have.
