@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"linuxha/internal/api"
+	"linuxha/internal/lab"
 )
 
 // Exit codes. Commands return an *ExitError to choose one.
@@ -19,32 +21,48 @@ const (
 	ExitUsage   = 2 // the command line or input is wrong; nothing was changed
 )
 
-// ExitError carries the exit code of a failed command.
+// ExitError carries the exit code of a failed command. Without an Err the
+// command has said all that there is to say.
 type ExitError struct {
 	Code int
 	Err  error
 }
 
-func (e *ExitError) Error() string { return e.Err.Error() }
+func (e *ExitError) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("exit code %d", e.Code)
+	}
+	return e.Err.Error()
+}
 func (e *ExitError) Unwrap() error { return e.Err }
+
+// faces maps other names of the binary (the base name of argv[0]) to what it
+// does under them; each gets all of argv and returns the exit code.
+var faces = lab.Faces()
 
 // Main runs the command line args (args[0] is the program's name) and returns
 // the exit code.
 func Main(args []string) int {
+	if face, ok := faces[filepath.Base(args[0])]; ok {
+		return face(args)
+	}
 	root := newRoot()
 	root.SetArgs(args[1:])
 	err := root.Execute()
 	if err == nil {
 		return ExitOK
 	}
-	fmt.Fprintln(os.Stderr, "ha:", err)
-	if e, ok := errors.AsType[*ExitError](err); ok {
-		return e.Code
+	e, ok := errors.AsType[*ExitError](err)
+	if !ok {
+		e = &ExitError{ExitFailure, err}
 	}
-	if r, ok := errors.AsType[*api.Refusal](err); ok && r.Kind == "invalid" {
-		return ExitUsage
+	if r, refused := errors.AsType[*api.Refusal](err); refused && r.Kind == "invalid" && !ok {
+		e.Code = ExitUsage
 	}
-	return ExitFailure
+	if e.Err != nil {
+		fmt.Fprintln(os.Stderr, "ha:", err)
+	}
+	return e.Code
 }
 
 // usage marks an error of the command line or of its input.
@@ -98,5 +116,6 @@ var commands = []func() *cobra.Command{
 	newNode,
 	newResource,
 	newFence,
+	newLab,
 	newVersion,
 }
