@@ -1,0 +1,245 @@
+package core
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"linuxha/internal/cluster"
+	"linuxha/internal/core/event"
+)
+
+// leadership is what a node keeps while Raft calls it the leader.
+type leadership struct {
+	term     uint64 // in which it leads; 0: it does not
+	start    uint64 // index of its first entry
+	active   bool   // a majority is heard and, after a pause, has confirmed it
+	paused   bool   // it must be confirmed anew
+	round    uint64 // of the confirmation waited for
+	nextTick time.Duration
+	since    time.Duration
+	elected  time.Duration // how long the election took; 0: nothing was lost before
+
+	batch     []cluster.Command // to be proposed at the end of this turn
+	keys      []string          // what batch is for
+	wishes    map[string]wish   // by key: what was proposed lately
+	confAt    time.Duration     // when voters were last proposed to change
+	confIndex uint64            // and the configuration that was in force then
+	rounds    map[uint64]func() // what waits for a majority's confirmation
+
+	mayLeave  map[string]cluster.Incarnation // leaving members on which everything is stopped
+	suspects  map[string]time.Duration       // members that are silent: since when the others are asked
+	handover  time.Duration                  // last attempt
+	graces    map[string]time.Duration       // announced restarts: until when silence is no loss
+	inherited []uint64                       // fencings that were open when it began to lead
+}
+
+// wish is a command that was proposed.
+type wish struct {
+	entry uint64        // that carries it; 0: it is committed
+	until time.Duration // before which it is not proposed again
+}
+
+func (c *Core) tickInterval() time.Duration {
+	return min(c.detector.Times().Interval, 50*time.Millisecond)
+}
+
+func (c *Core) electionTicks() int {
+	d := c.state.Config.Detection.Resolve()
+	return int(d.DeadTime/min(d.Interval, 50*time.Millisecond)) + 1
+}
+
+// watchLeadership begins, suspends and ends this node's leading.
+func (c *Core) watchLeadership() {
+	l := &c.lead
+	if !c.raft.Leads() {
+		if l.term != 0 {
+			c.trace("leads no more, term %d", l.term)
+			c.lead = leadership{}
+			c.schedule = scheduling{}
+		}
+		return
+	}
+	if l.term != c.raft.Term() {
+		c.assume()
+	}
+	if c.now.Mono >= l.nextTick {
+		c.raft.Tick()
+		l.nextTick = c.now.Mono + c.tickInterval()
+		c.drain()
+	}
+	majority := c.hearsMajority()
+	switch {
+	case l.active && !majority:
+		l.active, l.paused, l.round = false, true, 0
+		c.trace("no majority is heard: leading is suspended")
+	case !l.active && majority && !c.detector.InDoubt(c.now.Mono):
+		if !l.paused {
+			l.active = true
+		} else if l.round == 0 {
+			l.round = c.raft.Confirm()
+		}
+	}
+}
+
+// assume begins to lead in a new term. The election was a majority's word.
+func (c *Core) assume() {
+	last, _ := c.raft.Last()
+	e := &c.election
+	c.lead = leadership{
+		term: c.raft.Term(), start: last, since: c.now.Mono,
+		wishes: map[string]wish{}, rounds: map[uint64]func(){}, suspects: map[string]time.Duration{}, graces: map[string]time.Duration{}, mayLeave: map[string]cluster.Incarnation{},
+	}
+	if e.since > 0 && e.lost.node != "" {
+		c.lead.elected = c.now.Mono - e.since
+	}
+	c.trace("leads, term %d, from %d", c.lead.term, last)
+	c.engine.Lead(c.lead.term)
+	c.engine.Applied(c.now, c.state)
+	c.fences.Lead()
+	c.reports = reporting{}
+	c.schedule = scheduling{dirty: true}
+	for i := range c.state.Fencings {
+		if f := &c.state.Fencings[i]; f.Open() {
+			c.lead.inherited = append(c.lead.inherited, f.ID)
+		}
+	}
+}
+
+// ranLate notes that this node stood still for a while.
+func (c *Core) ranLate(now event.Time, late time.Duration) {
+	if c.detector.InDoubt(now.Mono) && c.lead.active && late > c.detector.Times().Interval {
+		c.lead.active, c.lead.paused, c.lead.round = false, true, 0
+		c.trace("ran %v late: leading is suspended until a majority confirms it", late)
+	}
+}
+
+// confirmed takes a majority's word that this node led when it asked.
+func (c *Core) confirmed(round uint64) {
+	l := &c.lead
+	if l.term == 0 || l.term != c.raft.Term() {
+		return
+	}
+	if l.paused && l.round != 0 && round >= l.round {
+		l.active, l.paused, l.round = true, false, 0
+		c.trace("leads again")
+	}
+	for _, r := range slices.Sorted(maps.Keys(l.rounds)) {
+		if r <= round {
+			then := l.rounds[r]
+			delete(l.rounds, r)
+			then()
+		}
+	}
+}
+
+// confirmThen does something once a majority has said, from now on, that this
+// node leads. It is never done if leadership ends before.
+func (c *Core) confirmThen(then func()) {
+	c.lead.rounds[c.raft.Confirm()] = then
+}
+
+// settled tells whether everything committed before this term is applied, and
+// something of this term too.
+func (c *Core) settled() bool { return c.lead.active && c.raft.Applied() >= c.lead.start }
+
+// doLead is one turn of the leader's duties.
+func (c *Core) doLead() {
+	if c.raft.Applied()+1 < c.lead.start {
+		return // former leaders' entries first
+	}
+	c.reviewMembers()
+	if c.leave.asked && len(c.raft.Conf().GetVoters()) > 1 {
+		c.transferToAny()
+	}
+	if c.settled() {
+		c.reviewVoters()
+		c.leadFencing()
+		c.leadTransition()
+		c.leadRequests()
+	}
+	c.flush()
+}
+
+// want proposes commands, unless what key names was proposed a moment ago.
+func (c *Core) want(key string, commands ...cluster.Command) bool {
+	if w, ok := c.lead.wishes[key]; ok && (w.entry != 0 || c.now.Mono < w.until) {
+		return false
+	}
+	c.lead.wishes[key] = wish{entry: ^uint64(0)}
+	c.lead.keys = append(c.lead.keys, key)
+	c.lead.batch = append(c.lead.batch, commands...)
+	return true
+}
+
+// flush proposes what has come together as one entry.
+func (c *Core) flush() {
+	l := &c.lead
+	if len(l.batch) == 0 {
+		return
+	}
+	id, err := c.propose(l.batch, false)
+	for _, key := range l.keys {
+		if err != nil {
+			l.wishes[key] = wish{until: c.now.Mono + c.detector.Times().Interval}
+		} else {
+			l.wishes[key] = wish{entry: id}
+		}
+	}
+	if err != nil {
+		c.trace("propose: %v", err)
+	}
+	l.batch, l.keys = nil, nil
+}
+
+// propose appends one entry to the log.
+func (c *Core) propose(commands []cluster.Command, atomic bool) (id uint64, err error) {
+	c.number++
+	entry := &cluster.Entry{Time: c.now.Wall, ID: c.number, Proposer: c.self, Atomic: atomic, Commands: commands}
+	data, err := cluster.EncodeEntry(entry)
+	if err != nil {
+		return 0, err
+	}
+	if err := c.raft.Propose(data); err != nil {
+		return 0, fmt.Errorf("%d commands: %w", len(commands), err)
+	}
+	return c.number, nil
+}
+
+// wishesOf notes that an entry of ours was applied.
+func (c *Core) wishesOf(entry *cluster.Entry) {
+	if entry == nil || entry.Proposer != c.self || c.lead.term == 0 {
+		return
+	}
+	for key, w := range c.lead.wishes {
+		if w.entry == entry.ID {
+			c.lead.wishes[key] = wish{until: c.now.Mono + c.detector.Times().Interval}
+		}
+	}
+}
+
+// more tells whether a part of the core has something to say at once.
+func (c *Core) more() bool {
+	return c.raft.HasOutput()
+}
+
+// changed follows the applied state from old to the present one; entry is nil
+// when a snapshot replaced it.
+func (c *Core) changed(old *cluster.State, entry *cluster.Entry, rejections []*cluster.Rejection) {
+	c.out.State = c.state
+	if old.Config.Detection != c.state.Config.Detection {
+		c.detector.SetTimes(c.times())
+	}
+	c.executor.Applied(c.state)
+	c.wishesOf(entry)
+	c.replies(entry, rejections)
+	c.followLife()
+	if c.lead.term != 0 {
+		c.noteStages(old)
+		if c.material(old) {
+			c.schedule.dirty = true
+		}
+		c.engine.Applied(c.now, c.state)
+	}
+}

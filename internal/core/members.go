@@ -1,0 +1,347 @@
+package core
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"linuxha/internal/cluster"
+	"linuxha/internal/core/event"
+	"linuxha/internal/core/heartbeat"
+)
+
+const (
+	// startGrace is the least time that a node which this daemon has never heard
+	// gets before it counts as lost: a whole site does not boot in lockstep.
+	startGrace = 10 * time.Second
+	// restartGrace is how long an announced restart of a daemon may take.
+	restartGrace = 30 * time.Second
+)
+
+// lossIsFinal tells whether m is lost for good: its fencing has begun, so only
+// another boot brings it back (rule 4).
+func (c *Core) lossIsFinal(m *cluster.Member) bool {
+	if m.State == cluster.NodeFenced {
+		return true
+	}
+	if m.State != cluster.NodeLost {
+		return false
+	}
+	for i := range c.state.Fencings {
+		f := &c.state.Fencings[i]
+		if f.Target.Node == m.Name && f.Target.Boot == m.Incarnation.Boot && f.Action != "on" && f.Result != "abandoned" {
+			return true
+		}
+	}
+	return false
+}
+
+// reviewMembers turns what heartbeats say into committed states (rule 1).
+func (c *Core) reviewMembers() {
+	for i := range c.state.Members {
+		m := &c.state.Members[i]
+		if m.Name == c.self.Node {
+			c.reviewSelf(m)
+			continue
+		}
+		c.reviewMember(m, c.peer(m.Name))
+	}
+}
+
+// reviewSelf looks at the leader's own member.
+func (c *Core) reviewSelf(m *cluster.Member) {
+	switch {
+	case m.Incarnation != c.self:
+		if open := c.state.OpenFencing(m.Name); open == nil && !(m.Incarnation.Boot == c.self.Boot && c.lossIsFinal(m)) {
+			c.join(c.self, "started")
+		}
+	case c.leave.asked && !c.leave.restart && (m.State == cluster.NodeOnline || m.State == cluster.NodeJoining):
+		c.want(lifeKey(c.self, cluster.NodeLeaving), cluster.Command{Node: &cluster.NodeChange{
+			Incarnation: c.self, State: cluster.NodeLeaving, Reason: "its daemon was asked to stop",
+		}})
+	case m.State == cluster.NodeLost && !c.lossIsFinal(m):
+		c.join(c.self, "leads")
+	case m.State == cluster.NodeJoining:
+		c.askFor(m)
+	case m.State == cluster.NodeLeaving:
+		c.offline(m)
+	}
+}
+
+func lifeKey(i cluster.Incarnation, s cluster.NodeState) string {
+	return i.Node + "/" + strconv.FormatUint(i.Counter, 10) + "/" + string(s)
+}
+
+func (c *Core) join(i cluster.Incarnation, reason string) {
+	change := &cluster.NodeChange{Incarnation: i, State: cluster.NodeJoining, Reason: reason}
+	if i == c.self {
+		change.Version, change.Links = c.options.Version, c.options.Links
+	}
+	c.want(lifeKey(i, cluster.NodeJoining), cluster.Command{Node: change})
+}
+
+// reviewMember looks at another member.
+func (c *Core) reviewMember(m *cluster.Member, v heartbeat.View) {
+	heard := cluster.Incarnation{Node: m.Name, Counter: v.Packet.Counter, Boot: v.Packet.Boot}
+	switch {
+	case v.Reachable && heard.Counter > m.Incarnation.Counter:
+		c.reviewNewLife(m, heard)
+	case v.Reachable && heard == m.Incarnation:
+		delete(c.lead.suspects, m.Name)
+		c.reviewSameLife(m, v)
+	case m.State == cluster.NodeOnline || m.State == cluster.NodeJoining || m.State == cluster.NodeLeaving:
+		c.reviewSilent(m, v)
+	}
+}
+
+// reviewNewLife admits a newer incarnation, as soon as the old one is surely over
+// or in the same boot, and no call of a fence device can hit the new one.
+func (c *Core) reviewNewLife(m *cluster.Member, heard cluster.Incarnation) {
+	otherBoot := heard.Boot != m.Incarnation.Boot
+	if open := c.state.OpenFencing(m.Name); open != nil {
+		if otherBoot {
+			c.endOutlived(open)
+		}
+		return
+	}
+	if !otherBoot && c.lossIsFinal(m) {
+		return
+	}
+	reason := "its daemon was started again"
+	if otherBoot {
+		reason = "booted"
+	}
+	c.join(heard, reason)
+}
+
+// reviewSameLife looks at a member whose newest incarnation is heard.
+func (c *Core) reviewSameLife(m *cluster.Member, v heartbeat.View) {
+	switch m.State {
+	case cluster.NodeLost:
+		if c.state.OpenFencing(m.Name) == nil && !c.lossIsFinal(m) {
+			c.join(m.Incarnation, "heard again before its fencing began")
+		}
+	case cluster.NodeJoining:
+		c.askFor(m)
+	case cluster.NodeLeaving:
+		c.offline(m)
+	}
+	if v.Packet.Leaving && !c.restarts(m.Name) && (m.State == cluster.NodeOnline || m.State == cluster.NodeJoining) {
+		c.want(lifeKey(m.Incarnation, cluster.NodeLeaving), cluster.Command{Node: &cluster.NodeChange{
+			Incarnation: m.Incarnation, State: cluster.NodeLeaving, Reason: "its daemon was asked to stop",
+		}})
+	}
+}
+
+// restarts tells whether a node announced that its daemon restarts, and still has time.
+func (c *Core) restarts(name string) bool { return c.now.Mono < c.lead.graces[name] }
+
+// reviewSilent looks at a member that should be heard and is not.
+func (c *Core) reviewSilent(m *cluster.Member, v heartbeat.View) {
+	now := c.now.Mono
+	if c.detector.InDoubt(now) || c.restarts(m.Name) {
+		return
+	}
+	if v.Packet.Counter < m.Incarnation.Counter && now-c.started < max(startGrace, 10*c.detector.Times().Dead) {
+		return
+	}
+	if c.handOver(m, v) {
+		return
+	}
+	silence := time.Duration(0)
+	if v.HeardAt > 0 {
+		silence = now - v.HeardAt
+	}
+	reason := v.Reason
+	commands := []cluster.Command{{Node: &cluster.NodeChange{
+		Incarnation: m.Incarnation, State: cluster.NodeLost, Reason: reason,
+	}}}
+	commands = append(commands, c.stagesOfLoss(m, silence)...)
+	// Lost and fencing begin in one commit.
+	if begin := c.beginFencing(m, reason); begin != nil {
+		commands = append(commands, cluster.Command{Fence: begin})
+	}
+	if c.want(lifeKey(m.Incarnation, cluster.NodeLost), commands...) {
+		c.trace("%s is lost: %s", m.Name, reason)
+	}
+}
+
+// handOver keeps the leader from declaring lost what another voter still hears:
+// it gives that voter a moment to notice the same, and then, if the voter hears
+// strictly more than itself, hands leadership over.
+func (c *Core) handOver(m *cluster.Member, v heartbeat.View) (wait bool) {
+	now, t := c.now.Mono, c.detector.Times()
+	better, heardBy := uint64(0), ""
+	own := len(c.detector.Heard(now))
+	for _, id := range c.raft.Conf().GetVoters() {
+		p := c.peer(c.nodeOf(id))
+		if id == c.identity.RaftID || !p.Reachable {
+			continue
+		}
+		for _, h := range p.Packet.Heard {
+			if h.Node == m.Name && h.Counter == m.Incarnation.Counter && h.Links != 0 {
+				heardBy = p.Node
+				if match, flows := c.raft.Match(id); len(p.Packet.Heard) > own && flows && match+64 > c.raft.Commit() {
+					better = id
+				}
+			}
+		}
+	}
+	if heardBy == "" {
+		delete(c.lead.suspects, m.Name)
+		return false
+	}
+	since, known := c.lead.suspects[m.Name]
+	if !known {
+		c.lead.suspects[m.Name] = now
+		return true
+	}
+	if now-since < 3*t.Interval {
+		return true
+	}
+	if better == 0 || now-c.lead.handover < 4*t.Dead && c.lead.handover > 0 {
+		return false
+	}
+	c.lead.handover = now
+	c.trace("%s still hears %s and more than this node does: hands over to it", heardBy, m.Name)
+	c.raft.Transfer(better)
+	return true
+}
+
+// reporting is the leader's asking of joining members what they run.
+type reporting struct {
+	asked map[string]asking
+}
+
+type asking struct {
+	of     cluster.Incarnation
+	before uint64
+	at     time.Duration
+	// answered is the incarnation that has answered this leader.
+	answered cluster.Incarnation
+}
+
+// askFor asks a joining member for its report, now and then until it answers.
+func (c *Core) askFor(m *cluster.Member) {
+	if !c.settled() {
+		return
+	}
+	if c.reports.asked == nil {
+		c.reports.asked = map[string]asking{}
+	}
+	a := c.reports.asked[m.Name]
+	if a.of == m.Incarnation && c.now.Mono-a.at < 2*c.detector.Times().Interval {
+		return
+	}
+	c.reports.asked[m.Name] = asking{of: m.Incarnation, before: c.engine.LastOrder(), at: c.now.Mono}
+	ask := event.Ask{Before: c.reports.asked[m.Name].before}
+	if m.Name == c.self.Node {
+		if report, ok := c.executor.Report(ask, c.raft.Term()); ok {
+			c.reported(c.self, &event.NodeReport{Report: *report, Before: ask.Before, Version: c.options.Version, Links: c.options.Links})
+		}
+		return
+	}
+	c.send(m.Name, event.Message{For: m.Incarnation, Ask: &ask})
+}
+
+// asked answers the leader with a report of what runs here.
+func (c *Core) asked(m *event.Message) {
+	report, ok := c.executor.Report(*m.Ask, m.Term)
+	if !ok {
+		return
+	}
+	c.send(m.From.Node, event.Message{For: m.From, Report: &event.NodeReport{
+		Report: *report, Before: m.Ask.Before, Version: c.options.Version, Links: c.options.Links,
+		WatchdogTimeout: c.contact.watchdogTimeout(), Lease: c.lease(),
+	}})
+}
+
+// reported takes a report: with its commit the member is online.
+func (c *Core) reported(from cluster.Incarnation, r *event.NodeReport) {
+	a, ok := c.reports.asked[from.Node]
+	m := c.state.Member(from.Node)
+	if !c.settled() || !ok || m == nil || m.Incarnation != from || a.of != from || a.before != r.Before || r.Report.Incarnation != from {
+		return
+	}
+	if a.answered != from {
+		a.answered = from
+		c.reports.asked[from.Node] = a
+		c.engine.Reported(c.now, from, &r.Report, r.Before)
+		c.takeEngine()
+	}
+	if m.State != cluster.NodeJoining {
+		return
+	}
+	if c.want(lifeKey(from, cluster.NodeOnline),
+		cluster.Command{Report: &r.Report},
+		cluster.Command{Node: &cluster.NodeChange{
+			Incarnation: from, State: cluster.NodeOnline, Version: r.Version, Links: r.Links,
+			WatchdogTimeout: r.WatchdogTimeout, Lease: r.Lease,
+		}}) {
+		c.trace("%s has reported: %d running", from.Node, len(r.Report.Running))
+	}
+}
+
+// leaving is this node's own orderly stop.
+type leaving struct {
+	asked   bool
+	restart bool
+	told    bool
+	at      time.Duration
+}
+
+// stopping begins an orderly stop. A restart tells the others and ends at once:
+// services go on.
+func (c *Core) stopping(e event.Stopping) {
+	if c.leave.asked {
+		return
+	}
+	c.leave = leaving{asked: true, restart: e.Restart, at: c.now.Mono}
+	for _, name := range c.peerNames() {
+		c.send(name, event.Message{Leave: &event.Leave{Restart: e.Restart}})
+	}
+	if e.Restart {
+		c.beat()
+		c.exit(event.Exit{Reason: "restart: services go on"})
+		return
+	}
+	if m := c.state.Member(c.self.Node); m == nil || m.State != cluster.NodeOnline && m.State != cluster.NodeLeaving && m.State != cluster.NodeJoining {
+		c.exit(event.Exit{Reason: "stopped"})
+	}
+}
+
+// leaves takes a peer's announcement.
+func (c *Core) leaves(from cluster.Incarnation, l *event.Leave) {
+	if c.lead.term != 0 && l.Restart {
+		c.lead.graces[from.Node] = c.now.Mono + restartGrace
+		c.trace("the daemon of %s restarts", from.Node)
+	}
+}
+
+// offline commits that a leaving node has stopped everything, once the transition
+// has said so.
+func (c *Core) offline(m *cluster.Member) {
+	if c.lead.mayLeave[m.Name] != m.Incarnation {
+		return
+	}
+	if c.raft.IsVoter(m.RaftID) && len(c.raft.Conf().GetVoters()) > 1 {
+		return // it leaves the voters first, while it still helps to decide that
+	}
+	c.want(lifeKey(m.Incarnation, cluster.NodeOffline), cluster.Command{Node: &cluster.NodeChange{
+		Incarnation: m.Incarnation, State: cluster.NodeOffline, Reason: "left",
+	}})
+}
+
+// followLife looks at what the applied state says of this node itself.
+func (c *Core) followLife() {
+	m := c.state.Member(c.self.Node)
+	if m == nil {
+		if c.removed(c.identity.RaftID) {
+			c.exit(event.Exit{Code: 1, Reason: fmt.Sprintf("%s was removed from the cluster", c.self.Node)})
+		}
+		return
+	}
+	if c.leave.asked && m.Incarnation == c.self && m.State == cluster.NodeOffline {
+		c.exit(event.Exit{Reason: "left the cluster"})
+	}
+}

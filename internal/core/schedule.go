@@ -1,0 +1,259 @@
+package core
+
+import (
+	"fmt"
+	"time"
+
+	"linuxha/internal/cluster"
+	"linuxha/internal/core/event"
+	"linuxha/internal/core/fencing"
+	"linuxha/internal/core/transition"
+)
+
+// scheduling is the leader's loop from State to Plan to transition.
+type scheduling struct {
+	dirty   bool          // the State has changed in a way that may need a new plan
+	id      uint64        // of the newest request
+	waits   bool          // its answer is awaited
+	asked   time.Duration // when
+	recheck time.Duration // when time alone may change the decision (Mono)
+}
+
+// leadTransition asks for a plan when something has changed, walks it, and hands
+// on what the walk wants.
+func (c *Core) leadTransition() {
+	s := &c.schedule
+	now := c.now.Mono
+	if s.recheck > 0 && now >= s.recheck {
+		s.recheck, s.dirty = 0, true
+	}
+	c.engine.Tick(c.now)
+	c.takeEngine()
+	switch {
+	case !s.dirty || s.waits:
+	case c.engine.Active():
+		c.engine.Abort(c.now, "the state has changed")
+		c.takeEngine()
+	case c.allReported():
+		c.askSchedule()
+	}
+}
+
+func (c *Core) askSchedule() {
+	s := &c.schedule
+	s.dirty, s.waits, s.asked = false, true, c.now.Mono
+	c.number++
+	s.id = c.number
+	status := c.state.Status(c.now.Wall)
+	status.Quorate, status.Coordinator = true, c.self.Node
+	c.engine.Decorate(status)
+	c.out.Schedule = &event.ScheduleRequest{ID: s.id, Config: c.state.SchedulerConfig(), Status: status, Now: c.now.Wall}
+}
+
+// allReported tells whether every online member that is heard has told this
+// leader what runs there: nothing is planned before (rule 4).
+func (c *Core) allReported() bool {
+	all := true
+	for i := range c.state.Members {
+		m := &c.state.Members[i]
+		if m.State != cluster.NodeOnline && m.State != cluster.NodeLeaving || c.reports.asked[m.Name].answered == m.Incarnation {
+			continue
+		}
+		if m.Name == c.self.Node || c.peer(m.Name).Reachable {
+			all = false
+			c.askFor(m)
+		}
+	}
+	return all
+}
+
+// scheduled takes a plan, unless the state has moved on.
+func (c *Core) scheduled(e event.Scheduled) {
+	s := &c.schedule
+	if e.ID != s.id || !s.waits {
+		return
+	}
+	s.waits = false
+	if !c.settled() {
+		s.dirty = true
+		return
+	}
+	if e.Err != nil || e.Plan == nil {
+		c.trace("no plan: %v", e.Err)
+		s.recheck = c.now.Mono + time.Second
+		return
+	}
+	if s.dirty || c.engine.Active() {
+		return // asked anew at once
+	}
+	if !e.Plan.Recheck.IsZero() {
+		s.recheck = c.now.Mono + max(e.Plan.Recheck.Sub(c.now.Wall), time.Millisecond)
+	}
+	c.stageDecided(c.now.Mono - s.asked)
+	c.engine.Begin(c.now, c.state.Transition+1, e.Plan, c.state)
+	c.takeEngine()
+}
+
+// takeEngine carries out what the transition wants.
+func (c *Core) takeEngine() {
+	out := c.engine.Take()
+	for _, t := range out.Trace {
+		c.trace("%s", t)
+	}
+	if len(out.Commands) > 0 {
+		c.lead.batch = append(c.lead.batch, out.Commands...)
+	}
+	for _, d := range out.Dispatch {
+		if d.To == c.self {
+			c.executor.Dispatch(c.now, c.raft.Term(), &d.Dispatch)
+			continue
+		}
+		c.send(d.To.Node, event.Message{For: d.To, Dispatch: &d.Dispatch})
+	}
+	for _, f := range out.Fence {
+		c.fenceWish(f)
+	}
+	for _, name := range out.Shutdown {
+		if m := c.state.Member(name); m != nil && m.State == cluster.NodeLeaving {
+			c.lead.mayLeave[name] = m.Incarnation
+		}
+	}
+	if out.Done != nil {
+		c.transitionDone(out.Done)
+	}
+}
+
+// fenceWish begins a fencing that a plan asks for, unless one is open already.
+func (c *Core) fenceWish(f transition.Fence) {
+	m := c.state.Member(f.Node)
+	if m == nil || m.Off() || c.state.OpenFencing(f.Node) != nil || !c.fences.MayBegin(c.now.Mono, f.Node) {
+		return
+	}
+	if len(fencing.Routes(&c.state.Config, f.Node, f.Action)) == 0 {
+		c.trace("a plan wants %s fenced, but no device can", f.Node)
+		return
+	}
+	c.want("fence/"+f.Node, cluster.Command{Fence: &cluster.FenceBegin{
+		Target: m.Incarnation, Action: f.Action, Reason: f.Reason, Caller: c.self.Node,
+	}})
+}
+
+func (c *Core) transitionDone(d *transition.Outcome) {
+	c.stageStarted(d)
+	switch {
+	case d.Result == "aborted", d.Result == "failed" && d.Backoff <= 0:
+		c.schedule.dirty = true
+	case d.Backoff > 0:
+		c.schedule.recheck = earlier(c.schedule.recheck, c.now.Mono+d.Backoff)
+	}
+	c.trace("transition %d: %s %s", d.Number, d.Result, d.Reason)
+}
+
+// earlier returns the earlier of two times, of which 0 is never.
+func earlier(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// results takes ended operations of a node.
+func (c *Core) results(from cluster.Incarnation, done []event.OrderResult) {
+	if c.lead.term == 0 {
+		return
+	}
+	m := c.state.Member(from.Node)
+	if m == nil || m.Incarnation != from {
+		return
+	}
+	for _, r := range done {
+		c.engine.Result(c.now, from, r)
+	}
+}
+
+// sentResults is what the leader was last told of ended operations.
+type sentResults struct {
+	version uint64
+	leader  uint64
+	term    uint64
+	at      time.Duration
+}
+
+const repeatResults = time.Second
+
+// takeExecutor carries out what this node's executor wants.
+func (c *Core) takeExecutor() {
+	out := c.executor.Take()
+	c.out.Operations = append(c.out.Operations, out.Operations...)
+	c.out.Cancels = append(c.out.Cancels, out.Cancels...)
+	c.out.Trace = append(c.out.Trace, out.Trace...)
+	c.executor.Refuse(c.raft.Term())
+	results := c.executor.Results()
+	leader := c.raft.Leader()
+	if len(results) == 0 || leader == 0 || leader == c.identity.RaftID && !c.settled() {
+		return
+	}
+	s := &c.sent
+	if s.version == c.executor.ResultsVersion() && s.leader == leader && s.term == c.raft.Term() && c.now.Mono-s.at < repeatResults {
+		return
+	}
+	*s = sentResults{version: c.executor.ResultsVersion(), leader: leader, term: c.raft.Term(), at: c.now.Mono}
+	if leader == c.identity.RaftID {
+		c.results(c.self, results)
+		return
+	}
+	c.send(c.nodeOf(leader), event.Message{Results: &event.Results{Done: results}})
+}
+
+// Stages of a failover, for the event log. State itself records "lost" and
+// "fence"; the rest is noted here under the same cause.
+
+func causeOf(i cluster.Incarnation) string { return fmt.Sprintf("%s.%d", i.Node, i.Counter) }
+
+// stagesOfLoss are the events that belong to the commit of a loss.
+func (c *Core) stagesOfLoss(m *cluster.Member, silence time.Duration) []cluster.Command {
+	cause := causeOf(m.Incarnation)
+	stage := func(name, text string, took time.Duration) cluster.Command {
+		return cluster.Command{Event: &cluster.Event{Kind: "node", Node: m.Name, Cause: cause, Stage: name, Took: took, Text: text}}
+	}
+	commands := []cluster.Command{stage("detect", fmt.Sprintf("%s was silent for %v", m.Name, silence.Round(time.Millisecond)), silence)}
+	if c.lead.elected > 0 {
+		took := c.lead.elected
+		c.lead.elected = 0
+		commands = append(commands, stage("elect", fmt.Sprintf("%s leads now", c.self.Node), took))
+	}
+	c.failover = failover{cause: cause, node: m.Name, began: c.now.Mono - silence}
+	return commands
+}
+
+// failover is the recovery whose stages are being noted.
+type failover struct {
+	cause   string
+	node    string
+	began   time.Duration
+	decided time.Duration // how long the plan took
+	walking time.Duration // since when it is carried out
+}
+
+func (c *Core) stageDecided(took time.Duration) {
+	if c.failover.cause != "" {
+		c.failover.decided, c.failover.walking = took, c.now.Mono
+	}
+}
+
+// stageStarted notes the end of the transition that recovered a lost node's services.
+func (c *Core) stageStarted(d *transition.Outcome) {
+	f := c.failover
+	m := c.state.Member(f.node)
+	if f.cause == "" || f.walking == 0 || d.Result != "complete" || m != nil && m.State == cluster.NodeLost {
+		return
+	}
+	c.failover = failover{}
+	stage := func(name, text string, took time.Duration) cluster.Command {
+		return cluster.Command{Event: &cluster.Event{Kind: "transition", Node: f.node, Cause: f.cause, Stage: name, Took: took, Text: text}}
+	}
+	c.lead.batch = append(c.lead.batch,
+		stage("decide", "what to recover was decided", f.decided),
+		stage("start", "what it ran was started elsewhere", c.now.Mono-f.walking),
+		stage("announce", fmt.Sprintf("recovered from the loss of %s, %v after it was last heard", f.node, (c.now.Mono-f.began).Round(time.Millisecond)), 0))
+}

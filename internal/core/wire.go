@@ -1,0 +1,208 @@
+package core
+
+import (
+	"bytes"
+
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"linuxha/internal/cluster"
+	"linuxha/internal/core/event"
+	"linuxha/internal/core/heartbeat"
+)
+
+// send addresses a message: every member of the envelope is ours to fill.
+func (c *Core) send(to string, m event.Message) {
+	if to == "" || to == c.self.Node {
+		return
+	}
+	c.number++
+	m.To, m.From, m.RaftID = to, c.self, c.identity.RaftID
+	m.Lineage, m.Term, m.Number = c.identity.Lineage.ID, c.raft.Term(), c.number
+	c.out.Messages = append(c.out.Messages, m)
+}
+
+func (c *Core) sendRaft(m *raftpb.Message) {
+	to := c.nodeOf(m.GetTo())
+	if to == "" {
+		return
+	}
+	data, err := proto.Marshal(m)
+	if err != nil {
+		c.trace("encode %s for %s: %v", m.GetType(), to, err)
+		return
+	}
+	c.send(to, event.Message{Raft: data})
+}
+
+// nodeOf returns the node that has a Raft id, "" if it is not known.
+func (c *Core) nodeOf(id uint64) string {
+	if id == c.identity.RaftID {
+		return c.self.Node
+	}
+	for i := range c.state.Members {
+		if c.state.Members[i].RaftID == id {
+			return c.state.Members[i].Name
+		}
+	}
+	if name, ok := c.names[id]; ok {
+		return name
+	}
+	for i := range c.options.Peers {
+		if c.options.Peers[i].RaftID == id {
+			return c.options.Peers[i].Name
+		}
+	}
+	return ""
+}
+
+// received filters a message by rule 4 and 5, and hands it on.
+func (c *Core) received(e event.MessageReceived) {
+	m := &e.Message
+	if c.disk.first() || e.Peer != m.From.Node || m.To != c.self.Node || m.From.Node == c.self.Node {
+		return
+	}
+	if !m.For.IsZero() && m.For != c.self {
+		return
+	}
+	if c.outlived(m.From) {
+		return
+	}
+	if m.Lineage != c.identity.Lineage.ID || c.removed(m.RaftID) {
+		return
+	}
+	c.names[m.RaftID] = m.From.Node
+	switch {
+	case m.Raft != nil:
+		c.receivedRaft(m)
+	case m.Dispatch != nil:
+		if m.For == c.self && m.Term >= c.raft.Term() {
+			c.executor.Dispatch(c.now, m.Term, m.Dispatch)
+		}
+	case m.Results != nil:
+		c.results(m.From, m.Results.Done)
+	case m.Ask != nil:
+		if m.For == c.self && m.Term >= c.raft.Term() {
+			c.asked(m)
+		}
+	case m.Report != nil:
+		c.reported(m.From, m.Report)
+	case m.Contact != nil:
+		c.contacted(m)
+	case m.Propose != nil:
+		c.proposed(m)
+	case m.Answer != nil:
+		c.answered(m.Answer)
+	case m.Leave != nil:
+		c.leaves(m.From, m.Leave)
+	}
+}
+
+// outlived tells whether a newer incarnation of the node is known.
+func (c *Core) outlived(from cluster.Incarnation) bool {
+	if v, ok := c.detector.Peer(c.now.Mono, from.Node); ok && v.Packet.Counter > from.Counter {
+		return true
+	}
+	m := c.state.Member(from.Node)
+	return m != nil && m.Incarnation.Counter > from.Counter
+}
+
+// removed tells whether a Raft id has left the cluster.
+func (c *Core) removed(id uint64) bool {
+	for i := range c.state.Removed {
+		if c.state.Removed[i].RaftID == id {
+			return true
+		}
+	}
+	return false
+}
+
+// transferContext marks the votes of an ordered hand-over, as the library does.
+var transferContext = []byte("CampaignTransfer")
+
+func (c *Core) receivedRaft(m *event.Message) {
+	r := &raftpb.Message{}
+	if err := proto.Unmarshal(m.Raft, r); err != nil {
+		c.trace("message of %s dropped: %v", m.From.Node, err)
+		return
+	}
+	if r.GetFrom() != m.RaftID || r.GetTo() != c.identity.RaftID {
+		return
+	}
+	vote := r.GetType() == raftpb.MsgVote || r.GetType() == raftpb.MsgPreVote
+	if vote && !bytes.Equal(r.GetContext(), transferContext) && c.leaderHeard() {
+		c.election.hold(c.now.Mono, r)
+		return
+	}
+	c.stepRaft(r)
+}
+
+func (c *Core) stepRaft(r *raftpb.Message) {
+	if err := c.raft.Step(r); err != nil {
+		c.trace("%v", err)
+	}
+}
+
+// heard takes a heartbeat.
+func (c *Core) heard(e event.HeartbeatReceived) {
+	p := &e.Packet
+	if m := c.state.Member(p.Node); m != nil && m.Incarnation.Counter > p.Counter {
+		return
+	}
+	if p.Lineage == c.identity.Lineage.ID && p.RaftID != 0 && !c.removed(p.RaftID) {
+		c.names[p.RaftID] = p.Node
+	}
+	if c.detector.Received(c.now.Mono, e.Link, *p) {
+		c.trace("%s is heard, incarnation %d", p.Node, p.Counter)
+		if c.raft.Leads() {
+			// What was on its way to the former incarnation is lost.
+			c.raft.Unreachable(p.RaftID)
+			c.raft.SnapshotFailed(p.RaftID)
+		}
+	}
+}
+
+// peer returns what is known of a node by heartbeats; one of another lineage, or
+// with a removed Raft id, does not count as reachable.
+func (c *Core) peer(name string) heartbeat.View {
+	v, _ := c.detector.Peer(c.now.Mono, name)
+	if v.Reachable && v.Packet.Lineage != c.identity.Lineage.ID {
+		v.Reachable, v.Reason = false, "it belongs to another lineage"
+	}
+	return v
+}
+
+// beat hands new content to the heartbeat thread, if there is any.
+func (c *Core) beat() {
+	t := c.detector.Times()
+	index, term := c.raft.Last()
+	p := heartbeat.Packet{
+		Node: c.self.Node, Counter: c.self.Counter, Boot: c.self.Boot, RaftID: c.identity.RaftID,
+		Leaving: c.leave.asked, Lineage: c.identity.Lineage.ID, Term: c.raft.Term(), Leader: c.raft.Leader(),
+		LastIndex: index, LastTerm: term, Commit: c.raft.Commit(), Interval: t.Interval,
+		Heard: c.detector.Heard(c.now.Mono),
+	}
+	if c.raft.Leads() && !c.lead.active {
+		p.Leader = 0
+	}
+	h := &event.Heartbeat{Packet: p, Peers: c.peerNames(), Limit: t.Stall / 2}
+	if c.lastPacket != nil && sameHeartbeat(c.lastPacket, h) {
+		return
+	}
+	c.lastPacket = h
+	c.out.Heartbeat = h
+}
+
+func (c *Core) peerNames() []string {
+	var names []string
+	members := c.state.Members
+	if len(members) == 0 {
+		members = c.options.Peers
+	}
+	for i := range members {
+		if members[i].Name != c.self.Node {
+			names = append(names, members[i].Name)
+		}
+	}
+	return names
+}
