@@ -8,41 +8,59 @@ import (
 	"linuxha/internal/cluster"
 )
 
+// execution is what carrying out an operation of a resource takes, apart from
+// what depends on the node.
+type execution struct {
+	timeout int64 // ms
+	params  []cluster.NVPair
+	digest  string
+	env     []cluster.NVPair // by name
+}
+
+// execKey tells executions of one resource apart. The node counts only where
+// parameters depend on it.
+type execKey struct {
+	task     string
+	interval int64
+	node     *node
+}
+
 // describeExecution adds what the agent needs to carry an action out: its
 // parameters, and the properties that it finds in its environment.
 func (rn *run) describeExecution(a *action, out *Action) {
-	r := a.resource
 	switch a.task {
 	case taskCancel, taskClearFail, taskForget, taskDelete:
 		return
 	}
-	timeout := rn.timeout(r, a.task, a.interval)
-	out.Timeout = milliseconds(timeout)
-	params, _ := rn.operationParams(r, a.node, a.task, a.interval)
-	out.OpDigest = digest(params, nil)
-	delete(params, "CRM_meta_timeout")
-	out.Params = pairs(params)
-	out.Meta = pairs(rn.environment(a, timeout))
+	x := rn.executionOf(a)
+	out.Timeout, out.Params, out.OpDigest = milliseconds(x.timeout), x.params, x.digest
+	out.Meta = rn.environment(a, x.env)
 }
 
-// environment gives the properties of an operation and of its resource that
-// agents may look at, by the names they know them under.
-func (rn *run) environment(a *action, timeout int64) map[string]string {
-	r, n := a.resource, a.node
-	env := make(map[string]string, 16)
+func (rn *run) executionOf(a *action) *execution {
+	r := a.resource
+	key := execKey{task: a.task, interval: a.interval}
+	if rn.paramsVary(r) {
+		key.node = a.node
+	}
+	if x := r.executions[key]; x != nil {
+		return x
+	}
+	params, _ := rn.operationParams(r, a.node, a.task, a.interval)
+	x := &execution{timeout: rn.timeout(r, a.task, a.interval)}
+	x.digest = digest(params, nil)
+	delete(params, "CRM_meta_timeout")
+	x.params = pairs(params)
+
+	env := map[string]string{}
 	for name, value := range rn.operation(r, a.task, a.interval).attrs {
 		env[strings.ReplaceAll(name, "-", "_")] = value
 	}
 	env["name"] = a.task
-	env["timeout"] = strconv.FormatInt(timeout, 10)
+	env["timeout"] = strconv.FormatInt(x.timeout, 10)
+	delete(env, "interval")
 	if a.interval > 0 {
 		env["interval"] = strconv.FormatInt(a.interval, 10)
-	} else {
-		delete(env, "interval")
-	}
-	env["on_node"], env["on_node_uuid"] = n.name, n.id
-	if host := rn.hostOf(n); host != "" {
-		env["physical_host"] = host
 	}
 	if r.container != nil {
 		env["container"] = r.container.id
@@ -53,11 +71,66 @@ func (rn *run) environment(a *action, timeout int64) map[string]string {
 	if target := r.meta["container-attribute-target"]; target != "" {
 		env["container_attribute_target"] = target
 	}
-	for name, value := range a.meta {
-		env[name] = value
-	}
 	if c := r.cloneOf(); c != nil {
 		rn.cloneEnvironment(a, c, env)
+	}
+	x.env = pairs(env)
+	if r.executions == nil {
+		r.executions = map[execKey]*execution{}
+	}
+	r.executions[key] = x
+	return x
+}
+
+// paramsVary tells whether the parameters of r, or of one of its operations, may
+// differ between nodes.
+func (rn *run) paramsVary(r *resource) bool {
+	rn.params(r, nil)
+	owner := r
+	if r.paramTwin != nil {
+		owner = r.paramTwin
+	}
+	if owner.paramRules == hasRules || r.isConnection {
+		return true
+	}
+	for _, op := range r.ops {
+		if op.config != nil && len(op.config.Params) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// environment gives the properties of an operation and of its resource that
+// agents may look at, by the names they know them under: the common ones, and
+// those of this action.
+func (rn *run) environment(a *action, common []cluster.NVPair) []cluster.NVPair {
+	env := make([]cluster.NVPair, len(common), len(common)+4)
+	copy(env, common)
+	add := func(name, value string) {
+		i := sort.Search(len(env), func(i int) bool { return env[i].Name >= name })
+		if i < len(env) && env[i].Name == name {
+			env[i].Value = value
+			return
+		}
+		env = append(env, cluster.NVPair{})
+		copy(env[i+1:], env[i:])
+		env[i] = cluster.NVPair{Name: name, Value: value}
+	}
+	add("on_node", a.node.name)
+	add("on_node_uuid", a.node.id)
+	if host := rn.hostOf(a.node); host != "" {
+		add("physical_host", host)
+	}
+	if a.task == taskNotify {
+		kind, about, _ := strings.Cut(a.detail, "-")
+		add("notify_type", kind)
+		add("notify_operation", about)
+	}
+	for _, name := range []string{"migrate_source", "migrate_target"} {
+		if value := a.meta[name]; value != "" {
+			add(name, value)
+		}
 	}
 	return env
 }
@@ -106,9 +179,7 @@ func (rn *run) cloneEnvironment(a *action, c *resource, env map[string]string) {
 		return
 	}
 	switch a.task {
-	case taskNotify:
-		env["notify_type"], env["notify_operation"], _ = strings.Cut(a.detail, "-")
-	case taskStart, taskStop, taskPromote, taskDemote:
+	case taskNotify, taskStart, taskStop, taskPromote, taskDemote:
 	default:
 		return
 	}

@@ -107,6 +107,7 @@ type resource struct {
 
 	paramCache map[*node]map[string]string // by node; nil: without rules, for all
 	paramRules ruleUse
+	executions map[execKey]*execution
 	paramTwin  *resource // the instance that evaluates parameters for this one
 }
 
