@@ -59,7 +59,7 @@ type HistoryEntry struct {
 	TransitionKey string `json:"transition_key,omitempty"` // ACTION:TRANSITION:EXPECTED_RC:UUID
 	TransitionMag string `json:"transition_magic,omitempty"`
 	LastRun       int64  `json:"last_run,omitempty"`       // epoch seconds
-	LastRCChange  int64  `json:"last_rc_change,omitempty"` // epoch seconds
+	LastRCChange  int64  `json:"last_rc_change,omitempty"` // epoch seconds; -1: unknown
 	ExecTime      string `json:"exec_time,omitempty"`
 	QueueTime     string `json:"queue_time,omitempty"`
 	ExitReason    string `json:"exit_reason,omitempty"`

@@ -121,7 +121,7 @@ func (r *reader) histories(e *element, n *cluster.NodeStatus) {
 }
 
 func (r *reader) historyEntry(e *element) cluster.HistoryEntry {
-	h := cluster.HistoryEntry{CallID: -1, RC: -1, Status: -1}
+	h := cluster.HistoryEntry{CallID: -1, RC: -1, Status: -1, LastRCChange: -1}
 	for _, a := range r.doc.attributes(e) {
 		switch a.name {
 		case "id":
@@ -145,7 +145,7 @@ func (r *reader) historyEntry(e *element) cluster.HistoryEntry {
 		case "last-run":
 			h.LastRun = r.statusNumber(a, 0)
 		case "last-rc-change":
-			h.LastRCChange = r.statusNumber(a, 0)
+			h.LastRCChange = r.statusNumber(a, -1)
 		case "exec-time":
 			h.ExecTime = a.value
 		case "queue-time":

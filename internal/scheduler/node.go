@@ -42,12 +42,13 @@ type node struct {
 	wasFenced         bool      // node_fenced: fenced since the connection was last seen
 	remoteMaintenance bool      // recorded node_in_maintenance
 	// unfencedNow is set once unfencing of the node has been handled.
-	priority    int      // fencing priority: sum over its active resources
-	fenceReason string   // why it is unclean, for action reasons
-	fencePrio   bool     // lost from membership: priority-fencing-delay applies
-	fence       *action  // its fencing action, if any
-	unfence     *action  // its fence(on) action, if any
-	unfenceWhy  []string // devices whose definition changed
+	failures    map[string][]failureCount // by resource name without instance number
+	priority    int                       // fencing priority: sum over its active resources
+	fenceReason string                    // why it is unclean, for action reasons
+	fencePrio   bool                      // lost from membership: priority-fencing-delay applies
+	fence       *action                   // its fencing action, if any
+	unfence     *action                   // its fence(on) action, if any
+	unfenceWhy  []string                  // devices whose definition changed
 
 	active []*resource // primitives active there now, in the order found
 	placed []*resource // primitives assigned there

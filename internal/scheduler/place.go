@@ -251,9 +251,6 @@ func nowhereToRun(r *resource) {
 	}
 }
 
-// rcNotRunning is the result code of an agent whose resource is not active.
-const rcNotRunning = 7
-
 // unplace takes r's placement back.
 func (rn *run) unplace(r *resource) {
 	r.placed = false

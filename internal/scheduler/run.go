@@ -29,9 +29,11 @@ type run struct {
 
 	tickets map[string]*cluster.TicketStatus
 
-	guests     []guest              // found while reading nodes; each implies a connection
-	defaultOps map[opKey]*operation // of operations that are not configured
-	refs       *referable           // what configuration elements refer to, once needed
+	stopLater        []*resource          // containers that their contents' failures stop
+	deferredFailures []deferredCheck      // failures whose parameters can be compared only after placement
+	guests           []guest              // found while reading nodes; each implies a connection
+	defaultOps       map[opKey]*operation // of operations that are not configured
+	refs             *referable           // what configuration elements refer to, once needed
 
 	locations   []*location
 	colocations []*colocation
