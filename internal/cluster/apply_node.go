@@ -25,7 +25,7 @@ func (a *applier) init(c *Init) *Rejection {
 		return reject("invalid", "init needs a lineage, and a name and Raft id of the first node")
 	}
 	first := c.First
-	first.Voter = true
+	first.Voter, first.Voted = true, true
 	if first.State == "" {
 		first.State = NodeOffline
 	}
@@ -48,6 +48,7 @@ func (a *applier) fork(l *Lineage) *Rejection {
 	if l.ID == "" || l.Parent != a.s.Lineage.ID || l.Branch >= a.s.Index {
 		return reject("invalid", "lineage %s does not branch from this one (%s) below index %d", l.ID, a.s.Lineage.ID, a.s.Index)
 	}
+	a.s.Former = append([]Lineage{a.s.Lineage}, a.s.Former...)
 	a.s.Lineage = *l
 	a.event(Event{Kind: "quorum", Severity: "warning", Text: "the surviving node goes on alone"})
 	return nil
@@ -138,7 +139,8 @@ func (a *applier) voters(c *Voters) *Rejection {
 	for i := range a.s.Members {
 		votes := slices.Contains(c.IDs, a.s.Members[i].RaftID)
 		if a.s.Members[i].Voter != votes {
-			a.member(a.s.Members[i].Name).Voter = votes
+			m := a.member(a.s.Members[i].Name)
+			m.Voter, m.Voted = votes, m.Voted || votes
 		}
 	}
 	return nil

@@ -6,11 +6,12 @@ import "time"
 // committed entry of the log in order. It is equal on every node at an equal
 // index, and everything that a person can see is derived from it.
 type State struct {
-	Lineage  Lineage  `json:"lineage"`
-	Index    uint64   `json:"index"` // of the last entry applied
-	Config   Config   `json:"config"`
-	Revision uint64   `json:"revision"` // Index of the entry that last changed Config
-	Members  []Member `json:"members"`  // by name
+	Lineage  Lineage   `json:"lineage"`
+	Former   []Lineage `json:"former,omitempty"` // that Lineage came from, newest first
+	Index    uint64    `json:"index"`            // of the last entry applied
+	Config   Config    `json:"config"`
+	Revision uint64    `json:"revision"` // Index of the entry that last changed Config
+	Members  []Member  `json:"members"`  // by name
 
 	Grants   []Grant   `json:"grants,omitempty"`   // by resource instance, role, node
 	Fencings []Fencing `json:"fencings,omitempty"` // open ones, and the newest HistoryLimit ended ones, oldest first
@@ -75,6 +76,7 @@ type Member struct {
 	Reason      string      `json:"reason,omitempty"` // why State was entered
 	Witness     bool        `json:"witness,omitempty"`
 	Voter       bool        `json:"voter,omitempty"`
+	Voted       bool        `json:"voted,omitempty"`    // has ever been a voter: a sole voter that boots asks for it first (rule 7)
 	Reported    bool        `json:"reported,omitempty"` // this incarnation has reported what runs
 	Version     string      `json:"version,omitempty"`  // of the daemon
 	Links       []string    `json:"links,omitempty"`    // address on each link, by link number

@@ -22,6 +22,11 @@ type Packet struct {
 	LastIndex uint64 // last log position
 	LastTerm  uint64
 	Commit    uint64
+	Voters    uint64 // index of the newest change of voters that is applied here and on the disk
+
+	// Ancestors are the lineages that Lineage came from, newest first, with the
+	// last index that each shares with it.
+	Ancestors []Ancestor
 
 	Interval time.Duration // the sender's; a receiver knows by it what to expect
 	Heard    []Heard       // whom the sender hears, by name
@@ -31,6 +36,15 @@ type Packet struct {
 	LoopAge   time.Duration // driver: since the core loop last turned
 	SyncAge   time.Duration // driver: age of the oldest sync that has not ended
 	StreamAge time.Duration // driver: since the last answer on the stream to the receiver that was waited for; 0: none waited for
+}
+
+// MaxAncestors is how many former lineages a packet names.
+const MaxAncestors = 16
+
+// Ancestor is a lineage that another one branched from.
+type Ancestor struct {
+	Lineage string
+	Branch  uint64 // last index that both have
 }
 
 // Heard says on which links the sender has heard Node within the dead time.

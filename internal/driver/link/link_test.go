@@ -23,6 +23,7 @@ func example() heartbeat.Packet {
 		Lineage: strings.Repeat("ab", 16), Term: 12, Leader: 99, LastIndex: 1000, LastTerm: 11, Commit: 998,
 		Interval: 100 * time.Millisecond,
 		Heard:    []heartbeat.Heard{{Node: "beta", Counter: 3, Links: 0b11}, {Node: "gamma", Counter: 1, Links: 0b10}},
+		Voters:   950, Ancestors: []heartbeat.Ancestor{{Lineage: strings.Repeat("cd", 16), Branch: 940}},
 		Sequence: 4711, SentAt: time.Hour, LoopAge: time.Millisecond, SyncAge: 2 * time.Millisecond, StreamAge: 3 * time.Millisecond,
 	}
 }

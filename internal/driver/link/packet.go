@@ -51,6 +51,15 @@ func appendPacket(b []byte, p *heartbeat.Packet) ([]byte, error) {
 		b = binary.AppendUvarint(b, h.Counter)
 		b = append(b, h.Links)
 	}
+	b = binary.AppendUvarint(b, p.Voters)
+	ancestors := p.Ancestors[:min(len(p.Ancestors), heartbeat.MaxAncestors)]
+	b = binary.AppendUvarint(b, uint64(len(ancestors)))
+	for _, a := range ancestors {
+		if len(a.Lineage) > maxText {
+			return nil, fmt.Errorf("encode heartbeat: %.20q... is longer than %d bytes", a.Lineage, maxText)
+		}
+		b = binary.AppendUvarint(appendText(b, a.Lineage), a.Branch)
+	}
 	if len(b)-start > maxPacket {
 		return nil, fmt.Errorf("encode heartbeat: %d bytes, at most %d are allowed", len(b)-start, maxPacket)
 	}
@@ -90,6 +99,17 @@ func decodePacket(b []byte) (heartbeat.Packet, error) {
 			return heartbeat.Packet{}, errPacket
 		}
 		p.Heard = append(p.Heard, h)
+	}
+	p.Voters, count = r.number(), r.number()
+	if !r.ok() || count > heartbeat.MaxAncestors {
+		return heartbeat.Packet{}, errPacket
+	}
+	for range count {
+		a := heartbeat.Ancestor{Lineage: r.text(), Branch: r.number()}
+		if !r.ok() {
+			return heartbeat.Packet{}, errPacket
+		}
+		p.Ancestors = append(p.Ancestors, a)
 	}
 	return p, nil
 }
