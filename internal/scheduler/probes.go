@@ -143,6 +143,7 @@ func (rn *run) probePrimitive(r *resource, n *node) bool {
 	}
 
 	probe := rn.newAction(r, taskMonitor, 0, n, false)
+	probe.optional = false // even if the resource is not managed
 	rn.orderUnfencing(r, n, probe, relSeq)
 	switch {
 	case !r.activeOn(n):

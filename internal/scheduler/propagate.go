@@ -74,10 +74,14 @@ func (rn *run) bindPair(first, then *action, o *ordering) {
 	rn.relate(first, then, kind)
 }
 
-// state is the present role of r: of a collective, the highest of any part.
+// state is the present role of r: of a group or clone, the highest of any part.
+// A bundle has none of its own.
 func (r *resource) state() role {
-	if r.isPrimitive() {
-		return r.role
+	switch {
+	case r.isPrimitive():
+		return max(r.role, roleStopped)
+	case r.isBundle():
+		return roleUnknown
 	}
 	highest := roleUnknown
 	for _, c := range r.children {
