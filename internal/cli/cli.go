@@ -113,6 +113,7 @@ var commands = []func() *cobra.Command{
 	newConfig,
 	newPlan,
 	newApply,
+	newSimulate,
 	newNode,
 	newResource,
 	newFence,

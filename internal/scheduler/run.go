@@ -64,19 +64,8 @@ type run struct {
 // Schedule decides what should run where at the moment now, and the actions
 // that lead there. It changes neither config nor status.
 func Schedule(config *cluster.Config, status *cluster.Status, now time.Time, opts Options) (*Plan, error) {
-	rn := &run{
-		config: config, status: status, now: now, opts: opts,
-		nodeByName: map[string]*node{}, nodeByID: map[string]*node{}, byID: map[string]*resource{}, inClone: map[string]*resource{},
-		tags: map[string][]string{}, templateUsers: map[string][]string{},
-		tickets: map[string]*cluster.TicketStatus{}, actionMap: map[actionKey]*action{},
-		factors: map[*resource][]factor{}, plan: &Plan{},
-	}
-	rn.readOptions()
-	rn.readNodes()
-	rn.readResources()
-	rn.indexNodes()
-	rn.initialScores()
-	rn.readStatus()
+	rn := newRun(config, status, now, opts)
+	rn.readInput()
 
 	rn.applyHealth()
 	rn.readLocations()
@@ -100,6 +89,27 @@ func Schedule(config *cluster.Config, status *cluster.Status, now time.Time, opt
 	rn.writeGraph()
 	rn.writeOutcome()
 	return rn.plan, nil
+}
+
+// newRun returns a run that has read nothing yet.
+func newRun(config *cluster.Config, status *cluster.Status, now time.Time, opts Options) *run {
+	return &run{
+		config: config, status: status, now: now, opts: opts,
+		nodeByName: map[string]*node{}, nodeByID: map[string]*node{}, byID: map[string]*resource{}, inClone: map[string]*resource{},
+		tags: map[string][]string{}, templateUsers: map[string][]string{},
+		tickets: map[string]*cluster.TicketStatus{}, actionMap: map[actionKey]*action{},
+		factors: map[*resource][]factor{}, plan: &Plan{},
+	}
+}
+
+// readInput reads configuration and status: what there is and what it does.
+func (rn *run) readInput() {
+	rn.readOptions()
+	rn.readNodes()
+	rn.readResources()
+	rn.indexNodes()
+	rn.initialScores()
+	rn.readStatus()
 }
 
 // indexNodes sorts the nodes and numbers them. All nodes, bundle nodes
