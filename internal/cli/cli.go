@@ -108,6 +108,10 @@ var rootDir string
 
 // commands holds the constructor of every command, in the order of the help.
 var commands = []func() *cobra.Command{
+	newInit,
+	newJoin,
+	newToken,
+	newDaemon,
 	newStatus,
 	newEvents,
 	newConfig,

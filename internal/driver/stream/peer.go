@@ -257,7 +257,7 @@ func (p *peer) write(conn *connection) {
 	var buffer []byte
 	for {
 		now := clock.Boot()
-		patience := max(p.streams.dead()/2, 100*time.Millisecond)
+		patience := max(p.streams.dead()/2, 100*time.Millisecond) // several times the pause of acknowledgements
 		p.mu.Lock()
 		stalled := p.sent > 0 && p.owed != 0 && now-p.owed > patience && p.otherLink(conn.link)
 		waiting := p.sent > 0

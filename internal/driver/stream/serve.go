@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync"
 	"time"
 
 	"linuxha/internal/core/event"
@@ -50,6 +51,7 @@ func (s *Streams) receive(conn *tls.Conn, peer string) error {
 	if _, err := conn.Write(answer); err != nil {
 		return err
 	}
+	acks := &acks{conn: conn, pause: s.dead() / 8}
 	for {
 		k, body, err := readFrame(r)
 		if err != nil {
@@ -72,13 +74,37 @@ func (s *Streams) receive(conn *tls.Conn, peer string) error {
 		if !from.hand(conn, number, func() { s.options.Received(peer, *m) }) {
 			return errors.New("a newer stream of this peer has taken over")
 		}
-		if r.Buffered() > 0 {
-			continue // one acknowledgement for all that came together
-		}
-		conn.SetWriteDeadline(time.Now().Add(handshakeTime))
-		if _, err := conn.Write(appendAck(nil, number)); err != nil {
-			return err
-		}
+		acks.owe(number)
+	}
+}
+
+// acks acknowledges what was handed over, one frame for all of a short while:
+// that something was received matters to nobody at once.
+type acks struct {
+	conn  *tls.Conn
+	pause time.Duration
+
+	mu     sync.Mutex
+	newest uint64
+	timer  *time.Timer // nil while nothing is owed
+}
+
+func (a *acks) owe(number uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.newest = number
+	if a.timer == nil {
+		a.timer = time.AfterFunc(a.pause, a.send)
+	}
+}
+
+func (a *acks) send() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.timer = nil
+	a.conn.SetWriteDeadline(time.Now().Add(handshakeTime))
+	if _, err := a.conn.Write(appendAck(nil, a.newest)); err != nil {
+		a.conn.NetConn().Close() // its reader ends the stream
 	}
 }
 
