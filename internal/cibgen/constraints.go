@@ -1,0 +1,213 @@
+package cibgen
+
+import "strconv"
+
+// makeConstraints adds constraints of every kind among the top-level resources.
+func (g *generator) makeConstraints() {
+	g.constraints = el("constraints")
+	n := g.IntN(2 + 2*len(g.tops))
+	for range n {
+		switch roll := g.IntN(100); {
+		case roll < 30:
+			g.location()
+		case roll < 60:
+			g.colocation()
+		case roll < 92:
+			g.order()
+		default:
+			g.ticket()
+		}
+	}
+	if !g.symmetric {
+		for _, t := range g.tops {
+			if g.chance(80) {
+				g.constraints.add(el("rsc_location", "id", g.id("loc"), "rsc", t.id, "node", pick(g, g.nodes).name, "score", "10"))
+			}
+		}
+	}
+}
+
+// any names a resource, now and then a tag, a template or a member.
+func (g *generator) any() string {
+	switch roll := g.IntN(100); {
+	case roll < 4 && len(g.tags) > 0:
+		g.feature("tag-in-constraint")
+		return g.tags[0]
+	case roll < 8 && len(g.templates) > 0:
+		g.feature("template-in-constraint")
+		return g.templates[0]
+	case roll < 14:
+		if t := pick(g, g.tops); t.kind == "group" {
+			g.feature("member-in-constraint")
+			return pick(g, t.members).id
+		}
+	}
+	return g.topID()
+}
+
+func (g *generator) topID() string { return pick(g, g.tops).id }
+
+func (g *generator) score() string {
+	return pick(g, []string{"INFINITY", "-INFINITY", "INFINITY", "100", "50", "-50", "-100", "1", "10", "500", "-1"})
+}
+
+func (g *generator) role(percent int) string {
+	if !g.chance(percent) {
+		return ""
+	}
+	return pick(g, []string{"Promoted", "Promoted", "Unpromoted", "Started"})
+}
+
+func (g *generator) location() {
+	e := el("rsc_location", "id", g.id("loc"))
+	if g.maybe(5, "rsc-pattern") {
+		e.Attrs = append(e.Attrs, Attr{"rsc-pattern", pick(g, []string{"^r", "^c.*", "!^g"})})
+	} else {
+		e.Attrs = append(e.Attrs, Attr{"rsc", g.any()})
+	}
+	if d := pick(g, []string{"", "", "", "", "", "never", "exclusive"}); d != "" && g.chance(40) {
+		g.feature("resource-discovery=" + d)
+		e.Attrs = append(e.Attrs, Attr{"resource-discovery", d})
+	}
+	if !g.maybe(35, "location-rule") {
+		g.feature("location")
+		e.Attrs = append(e.Attrs, Attr{"node", pick(g, g.nodes).name}, Attr{"score", g.score()})
+		if r := g.role(8); r != "" {
+			e.Attrs = append(e.Attrs, Attr{"role", r})
+		}
+		g.constraints.add(e)
+		return
+	}
+	rule := el("rule", "id", g.id("rule"), "role", g.role(15))
+	if g.maybe(15, "score-attribute") {
+		rule.Attrs = append(rule.Attrs, Attr{"score-attribute", "weight"})
+	} else {
+		rule.Attrs = append(rule.Attrs, Attr{"score", g.score()})
+	}
+	for range 1 + g.IntN(2) {
+		rule.add(g.expression())
+	}
+	if len(rule.Children) > 1 {
+		rule.Attrs = append(rule.Attrs, Attr{"boolean-op", pick(g, []string{"and", "or"})})
+	}
+	g.constraints.add(e.add(rule))
+}
+
+func (g *generator) expression() *Element {
+	id := g.id("expr")
+	switch g.IntN(6) {
+	case 0:
+		return el("expression", "id", id, "attribute", "#uname", "operation", pick(g, []string{"eq", "ne"}), "value", pick(g, g.nodes).name)
+	case 1:
+		return el("expression", "id", id, "attribute", "site", "operation", pick(g, []string{"eq", "ne"}), "value", pick(g, []string{"a", "b"}))
+	case 2:
+		return el("expression", "id", id, "attribute", "site", "operation", pick(g, []string{"defined", "not_defined"}))
+	case 3:
+		return el("expression", "id", id, "attribute", "weight", "operation", pick(g, []string{"lt", "gte", "gt", "lte"}), "value", strconv.Itoa(g.IntN(100)), "type", pick(g, []string{"", "number", "integer"}))
+	case 4:
+		g.feature("date-rule")
+		if g.chance(50) {
+			return el("date_expression", "id", id, "operation", "gt", "start", pick(g, []string{"2020-01-01", "2100-01-01"}))
+		}
+		return el("date_expression", "id", id, "operation", "lt", "end", pick(g, []string{"2020-01-01", "2100-01-01"}))
+	}
+	return el("expression", "id", id, "attribute", "#kind", "operation", pick(g, []string{"eq", "ne"}), "value", pick(g, []string{"cluster", "remote", "container"}))
+}
+
+func (g *generator) colocation() {
+	e := el("rsc_colocation", "id", g.id("col"), "score", g.score())
+	if g.maybe(15, "colocation-set") {
+		e.add(g.sets(func(s *Element) {
+			if r := g.role(15); r != "" {
+				s.Attrs = append(s.Attrs, Attr{"role", r})
+			}
+		})...)
+		g.constraints.add(e)
+		return
+	}
+	g.feature("colocation")
+	a, b := g.any(), g.any()
+	if a == b {
+		return
+	}
+	e.Attrs = append(e.Attrs, Attr{"rsc", a}, Attr{"with-rsc", b})
+	if r := g.role(15); r != "" {
+		e.Attrs = append(e.Attrs, Attr{"rsc-role", r})
+	}
+	if r := g.role(20); r != "" {
+		e.Attrs = append(e.Attrs, Attr{"with-rsc-role", r})
+	}
+	if g.maybe(8, "node-attribute") {
+		e.Attrs = append(e.Attrs, Attr{"node-attribute", "site"})
+	}
+	if g.maybe(8, "influence") {
+		e.Attrs = append(e.Attrs, Attr{"influence", "false"})
+	}
+	g.constraints.add(e)
+}
+
+// sets makes one to three resource sets without a resource twice.
+func (g *generator) sets(extra func(*Element)) []*Element {
+	order := g.Perm(len(g.tops))
+	var out []*Element
+	for k := 1 + g.IntN(3); k > 0 && len(order) > 0; k-- {
+		s := el("resource_set", "id", g.id("set"))
+		if g.chance(40) {
+			s.Attrs = append(s.Attrs, Attr{"sequential", pick(g, []string{"true", "false"})})
+		}
+		extra(s)
+		for k := 1 + g.IntN(3); k > 0 && len(order) > 0; k-- {
+			s.add(el("resource_ref", "id", g.tops[order[0]].id))
+			order = order[1:]
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func (g *generator) order() {
+	e := el("rsc_order", "id", g.id("ord"))
+	kind := pick(g, []string{"", "", "Mandatory", "Optional", "Serialize"})
+	if kind != "" {
+		g.feature("order-" + kind)
+		e.Attrs = append(e.Attrs, Attr{"kind", kind})
+	}
+	if kind != "Serialize" && g.maybe(12, "asymmetrical-order") {
+		e.Attrs = append(e.Attrs, Attr{"symmetrical", "false"})
+	}
+	if g.maybe(15, "order-set") {
+		e.add(g.sets(func(s *Element) {
+			if g.maybe(15, "require-all=false") {
+				s.Attrs = append(s.Attrs, Attr{"require-all", "false"})
+			}
+		})...)
+		g.constraints.add(e)
+		return
+	}
+	g.feature("order")
+	a, b := g.any(), g.any()
+	if a == b {
+		return
+	}
+	e.Attrs = append(e.Attrs, Attr{"first", a}, Attr{"then", b})
+	if g.chance(25) {
+		e.Attrs = append(e.Attrs, Attr{"first-action", pick(g, []string{"start", "promote", "stop", "demote"})})
+	}
+	if g.chance(20) {
+		e.Attrs = append(e.Attrs, Attr{"then-action", pick(g, []string{"start", "promote", "stop", "demote"})})
+	}
+	g.constraints.add(e)
+}
+
+func (g *generator) ticket() {
+	g.feature("ticket")
+	name := pick(g, []string{"ticketA", "ticketB"})
+	g.constraints.add(el("rsc_ticket", "id", g.id("tick"), "rsc", g.topID(), "rsc-role", g.role(25), "ticket", name,
+		"loss-policy", pick(g, []string{"", "stop", "demote", "fence", "freeze"})))
+	for _, seen := range g.tickets {
+		if seen == name {
+			return
+		}
+	}
+	g.tickets = append(g.tickets, name)
+}

@@ -1,0 +1,286 @@
+package cibgen
+
+import (
+	"crypto/md5"
+	"encoding/hex"
+	"encoding/xml"
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+)
+
+// transition is the id in the keys of recorded operations.
+const transition = "0abcdef0-1234-5678-9abc-def012345678"
+
+// makeHistory gives the status section what nodes know of resources, and the
+// state of tickets.
+func (g *generator) makeHistory() {
+	if g.maybe(12, "cold-start") {
+		g.ticketState()
+		return
+	}
+	for _, t := range g.tops {
+		switch t.kind {
+		case "bundle":
+		case "clone", "promotable":
+			g.cloneHistory(t)
+		default:
+			home := pick(g, g.nodes)
+			for _, p := range t.members {
+				if g.chance(12) {
+					home = pick(g, g.nodes)
+				}
+				g.primitiveHistory(p, home)
+			}
+		}
+	}
+	if g.maybe(8, "removed-resource") {
+		p := &primSpec{id: g.id("gone"), class: "ocf", provider: "pacemaker", kind: "Dummy", monitors: []monitorSpec{{10, ""}}}
+		g.primitiveHistory(p, pick(g, g.nodes))
+	}
+	g.ticketState()
+}
+
+func (g *generator) ticketState() {
+	if len(g.tickets) == 0 {
+		return
+	}
+	e := el("tickets")
+	for _, name := range g.tickets {
+		if g.chance(70) {
+			e.add(el("ticket_state", "id", name, "granted", pick(g, []string{"true", "false"}), "standby", pick(g, []string{"", "", "true", "false"})))
+		}
+	}
+	g.status.add(e)
+}
+
+// primitiveHistory: active at home, known to be stopped elsewhere, with what may
+// go wrong.
+func (g *generator) primitiveHistory(p *primSpec, home *nodeSpec) {
+	active := g.chance(75)
+	var second *nodeSpec
+	if active && g.maybe(4, "multiply-active") {
+		second = pick(g, g.nodes)
+	}
+	for _, n := range g.nodes {
+		if n.history == nil || (p.remote && n.kind != "cluster") {
+			continue
+		}
+		switch {
+		case active && (n == home || n == second):
+			g.activeOn(p, n, p.id, "Started")
+		case g.chance(88) && n.up:
+			g.resourceOn(p, n, p.id).add(g.op(p, n, p.id, "monitor", 0, 7, 7))
+		}
+	}
+	if active && second == nil && p.migrates && home.history != nil && g.chance(40) {
+		g.migration(p, home)
+	}
+}
+
+// migration makes a live migration away from home in some stage of its course.
+func (g *generator) migration(p *primSpec, home *nodeSpec) {
+	target := pick(g, g.nodes)
+	if target == home || target.history == nil || target.kind != "cluster" || home.kind != "cluster" {
+		return
+	}
+	g.feature("migration-in-history")
+	both := []Attr{{"migrate_source", home.name}, {"migrate_target", target.name}}
+	to := g.op(p, home, p.id, "migrate_to", 0, 0, pick(g, []int{0, 0, 1}))
+	to.Attrs = append(to.Attrs, both...)
+	g.resourceOn(p, home, p.id).add(to)
+	if g.chance(60) {
+		from := g.op(p, target, p.id, "migrate_from", 0, 0, pick(g, []int{0, 0, 1}))
+		from.Attrs = append(from.Attrs, both...)
+		g.resourceOn(p, target, p.id).add(from)
+	}
+}
+
+func (g *generator) cloneHistory(t *topSpec) {
+	instance, promoted := 0, 0
+	for _, n := range g.nodes {
+		if n.history == nil {
+			continue
+		}
+		active := g.chance(75) && instance < max(t.max, 1)
+		role := "Started"
+		if t.kind == "promotable" {
+			role = "Unpromoted"
+			if active && promoted < 1 && g.chance(40) {
+				role = "Promoted"
+				promoted++
+			}
+		}
+		for _, p := range t.members {
+			id := p.id
+			if t.unique {
+				id += ":" + strconv.Itoa(instance)
+			}
+			switch {
+			case active:
+				g.activeOn(p, n, id, role)
+			case g.chance(88) && n.up:
+				g.resourceOn(p, n, id).add(g.op(p, n, id, "monitor", 0, 7, 7))
+			}
+			if t.kind == "promotable" && g.chance(45) {
+				g.transient(n, "master-"+id, pick(g, []string{"5", "10", "100", "-5", "1", "INFINITY", "-INFINITY"}))
+			}
+		}
+		if active {
+			instance++
+		}
+	}
+}
+
+// resourceOn finds or makes the resource's entry in the node's history.
+func (g *generator) resourceOn(p *primSpec, n *nodeSpec, id string) *Element {
+	for _, e := range n.history.Children {
+		if e.Attr("id") == id {
+			return e
+		}
+	}
+	e := el("lrm_resource", "id", id, "class", p.class, "provider", p.provider, "type", p.kind)
+	n.history.add(e)
+	return e
+}
+
+// activeOn records the operations of a resource that is active, perhaps failed.
+func (g *generator) activeOn(p *primSpec, n *nodeSpec, id, role string) {
+	e := g.resourceOn(p, n, id)
+	if g.chance(30) {
+		e.add(g.op(p, n, id, "monitor", 0, 7, 7))
+	}
+	if g.maybe(3, "failed-start") {
+		e.add(g.op(p, n, id, "start", 0, 0, pick(g, []int{1, 5, 6, 2})))
+		g.failed(p, n, id, "start", 0)
+		return
+	}
+	if g.maybe(2, "pending-start") {
+		e.add(g.pending(p, n, id, "start"))
+		return
+	}
+	if g.maybe(5, "found-by-probe") {
+		e.add(g.op(p, n, id, "monitor", 0, 7, map[string]int{"Started": 0, "Unpromoted": 0, "Promoted": 8}[role]))
+	} else {
+		e.add(g.op(p, n, id, "start", 0, 0, 0))
+		if role == "Promoted" {
+			e.add(g.op(p, n, id, "promote", 0, 0, pick(g, []int{0, 0, 0, 0, 0, 0, 0, 0, 0, 1})))
+		}
+	}
+	for _, m := range p.monitors {
+		expected := 0
+		switch m.role {
+		case "Promoted":
+			if role != "Promoted" {
+				continue
+			}
+			expected = 8
+		case "Stopped":
+			continue
+		case "Unpromoted":
+			if role == "Promoted" {
+				continue
+			}
+		default:
+			if role == "Promoted" {
+				continue
+			}
+		}
+		if g.chance(6) {
+			continue // not known to run
+		}
+		rc := expected
+		if g.maybe(4, "failed-monitor") {
+			rc = pick(g, []int{1, 7, 7, 5, 9})
+			g.failed(p, n, id, "monitor", m.interval*1000)
+		}
+		e.add(g.op(p, n, id, "monitor", m.interval*1000, expected, rc))
+	}
+	if g.maybe(2, "failed-stop") {
+		e.add(g.op(p, n, id, "stop", 0, 0, 1))
+		g.failed(p, n, id, "stop", 0)
+	} else if g.maybe(2, "stopped") {
+		e.add(g.op(p, n, id, "stop", 0, 0, 0))
+	} else if role == "Promoted" && g.maybe(2, "failed-demote") {
+		e.add(g.op(p, n, id, "demote", 0, 0, 1))
+	}
+}
+
+// failed sets a fail count, mostly.
+func (g *generator) failed(p *primSpec, n *nodeSpec, id, task string, interval int) {
+	if !g.chance(80) {
+		return
+	}
+	key := fmt.Sprintf("%s#%s_%d", strings.SplitN(id, ":", 2)[0], task, interval)
+	g.transient(n, "fail-count-"+key, pick(g, []string{"1", "2", "INFINITY"}))
+	g.transient(n, "last-failure-"+key, pick(g, []string{"1700000000", "1782863990"}))
+}
+
+// op makes one recorded operation.
+func (g *generator) op(p *primSpec, n *nodeSpec, id, task string, interval, expected, rc int) *Element {
+	n.calls++
+	key := fmt.Sprintf("%d:%d:%d:%s", n.calls, n.calls, expected, transition)
+	status := "0"
+	name := fmt.Sprintf("%s_last_0", id)
+	if interval > 0 || task == "monitor" {
+		name = fmt.Sprintf("%s_%s_%d", id, task, interval)
+	}
+	if rc != expected {
+		name = fmt.Sprintf("%s_last_failure_0", id)
+	}
+	name += "_" + strconv.Itoa(n.calls)
+	e := el("lrm_rsc_op", "id", name, "operation_key", fmt.Sprintf("%s_%s_%d", id, task, interval), "operation", task,
+		"crm_feature_set", "3.17.4", "transition-key", key, "transition-magic", fmt.Sprintf("%s:%d;%s", status, rc, key),
+		"on_node", n.name, "call-id", strconv.Itoa(n.calls), "rc-code", strconv.Itoa(rc), "op-status", status,
+		"interval", strconv.Itoa(interval), "last-rc-change", pick(g, []string{"1700000000", "1782863000"}))
+	if task == "start" || task == "monitor" || task == "promote" || task == "migrate_from" {
+		g.digests(e, p, interval)
+	}
+	return e
+}
+
+// pending makes an operation without a result.
+func (g *generator) pending(p *primSpec, n *nodeSpec, id, task string) *Element {
+	e := g.op(p, n, id, task, 0, 0, 193)
+	for i := range e.Attrs {
+		switch e.Attrs[i].Name {
+		case "call-id", "op-status":
+			e.Attrs[i].Value = "-1"
+		case "transition-magic":
+			e.Attrs[i].Value = "-1:193;" + e.Attr("transition-key")
+		}
+	}
+	return e
+}
+
+// digests records what the parameters were, mostly the present ones.
+func (g *generator) digests(e *Element, p *primSpec, interval int) {
+	params := append([][2]string(nil), p.params...)
+	if interval > 0 {
+		params = append(params, [2]string{"CRM_meta_timeout", "20000"})
+	}
+	digest := paramDigest(params)
+	if g.maybe(3, "changed-parameters") {
+		digest = paramDigest([][2]string{{"fake", "changed"}})
+	}
+	e.Attrs = append(e.Attrs, Attr{"op-digest", digest})
+	if interval == 0 && g.maybe(15, "restart-digest") {
+		e.Attrs = append(e.Attrs, Attr{"op-force-restart", " state "}, Attr{"op-restart-digest", paramDigest(nil)})
+	}
+}
+
+// paramDigest is the MD5 of parameters written as Pacemaker writes them.
+func paramDigest(params [][2]string) string {
+	sort.Slice(params, func(i, j int) bool { return params[i][0] < params[j][0] })
+	var b strings.Builder
+	b.WriteString(" <parameters")
+	for _, p := range params {
+		b.WriteString(" " + p[0] + `="`)
+		xml.EscapeText(&b, []byte(p[1])) // writing to a builder cannot fail
+		b.WriteByte('"')
+	}
+	b.WriteString("/>\n")
+	sum := md5.Sum([]byte(b.String()))
+	return hex.EncodeToString(sum[:])
+}

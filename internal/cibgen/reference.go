@@ -1,0 +1,240 @@
+package cibgen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Outcome is a decision in a form that two schedulers can be compared by.
+type Outcome struct {
+	Actions []string // "TASK RESOURCE NODE [INTERVAL-MS] [DETAIL]" of every real action, sorted
+	State   []string // "RESOURCE NODE ROLE" for all that is active afterwards, sorted
+}
+
+// Simulator is Pacemaker's crm_simulate, the reference to compare with.
+type Simulator struct {
+	Program string // path of crm_simulate
+	Dir     string // for files in passing
+}
+
+// ErrAborted means that crm_simulate itself failed on the document.
+var ErrAborted = errors.New("crm_simulate gave up")
+
+// Run lets crm_simulate decide on a document at a moment, and returns the
+// outcome and which resources are globally unique instances.
+func (s Simulator) Run(document []byte, now time.Time) (Outcome, map[string]bool, error) {
+	in, graph := filepath.Join(s.Dir, "in.xml"), filepath.Join(s.Dir, "graph.xml")
+	if err := os.WriteFile(in, document, 0o600); err != nil {
+		return Outcome{}, nil, err
+	}
+	_ = os.Remove(graph) // of the run before; may not exist
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, s.Program, "--xml-file", in, "--simulate", "--output-as=xml",
+		"--save-graph", graph, "--set-datetime", now.UTC().Format("2006-01-02 15:04:05Z"))
+	text, err := cmd.Output()
+	if err != nil {
+		return Outcome{}, nil, fmt.Errorf("%w: %v", ErrAborted, err)
+	}
+	result, err := Parse(text)
+	if err != nil {
+		return Outcome{}, nil, fmt.Errorf("%w: its output: %v", ErrAborted, err)
+	}
+	data, err := os.ReadFile(graph)
+	if err != nil {
+		return Outcome{}, nil, fmt.Errorf("%w: its graph: %v", ErrAborted, err)
+	}
+	transitions, err := Parse(data)
+	if err != nil {
+		return Outcome{}, nil, fmt.Errorf("%w: its graph: %v", ErrAborted, err)
+	}
+	unique := map[string]bool{}
+	var out Outcome
+	for _, section := range result.Children {
+		switch section.Name {
+		case "cluster_status":
+			uniqueIn(section, false, unique)
+		case "revised_cluster_status":
+			out.State = finalState(section, unique)
+		}
+	}
+	for _, synapse := range transitions.Children {
+		for _, set := range synapse.Children {
+			if set.Name != "action_set" {
+				continue
+			}
+			for _, a := range set.Children {
+				if line := actionLine(a, unique); line != "" {
+					out.Actions = append(out.Actions, line)
+				}
+			}
+		}
+	}
+	sort.Strings(out.Actions)
+	return out, unique, nil
+}
+
+// uniqueIn collects the ids of primitives in globally unique clones.
+func uniqueIn(e *Element, inside bool, unique map[string]bool) {
+	inside = inside || (e.Name == "clone" || e.Name == "bundle") && e.Attr("unique") == "true"
+	if e.Name == "resource" && inside {
+		unique[stripInstance(e.Attr("id"))] = true
+	}
+	for _, c := range e.Children {
+		uniqueIn(c, inside, unique)
+	}
+}
+
+// Neutral is an instance's name as compared: with its number only if instances
+// differ from each other.
+func Neutral(id string, unique map[string]bool) string {
+	if base := stripInstance(id); !unique[base] {
+		return base
+	}
+	return id
+}
+
+func stripInstance(id string) string {
+	i := strings.LastIndexByte(id, ':')
+	if i <= 0 {
+		return id
+	}
+	if _, err := strconv.Atoi(id[i+1:]); err != nil {
+		return id
+	}
+	return id[:i]
+}
+
+// finalState lists what is active on nodes that are up.
+func finalState(section *Element, unique map[string]bool) []string {
+	up := map[string]bool{}
+	var lines []string
+	var visit func(*Element)
+	visit = func(e *Element) {
+		if e.Name == "resource" && e.Attr("active") == "true" {
+			for _, n := range e.Children {
+				if n.Name == "node" && up[n.Attr("name")] {
+					lines = append(lines, StateLine(Neutral(e.Attr("id"), unique), n.Attr("name"), e.Attr("role")))
+				}
+			}
+		}
+		for _, c := range e.Children {
+			visit(c)
+		}
+	}
+	for _, part := range section.Children {
+		if part.Name == "nodes" {
+			for _, n := range part.Children {
+				up[n.Attr("name")] = n.Attr("online") == "true" || n.Attr("unclean") == "true"
+			}
+		}
+	}
+	visit(section)
+	sort.Strings(lines)
+	return lines
+}
+
+// StateLine is one line of Outcome.State; Started and Unpromoted are the same.
+func StateLine(resource, node, role string) string {
+	if role != "Promoted" {
+		role = "Started"
+	}
+	return resource + " " + node + " " + role
+}
+
+// actionLine writes a real action of a transition graph, "" for others.
+func actionLine(a *Element, unique map[string]bool) string {
+	if a.Name != "rsc_op" && a.Name != "crm_event" {
+		return ""
+	}
+	attr := func(name string) string {
+		for _, c := range a.Children {
+			if c.Name == "attributes" {
+				return c.Attr(name)
+			}
+		}
+		return ""
+	}
+	resource := ""
+	for _, c := range a.Children {
+		if c.Name == "primitive" {
+			if resource = c.Attr("long-id"); resource == "" {
+				resource = c.Attr("id")
+			}
+			// Instances are called CLONE:ID:NUMBER.
+			if parts := strings.Split(resource, ":"); len(parts) > 2 {
+				resource = strings.Join(parts[len(parts)-2:], ":")
+			}
+			resource = Neutral(resource, unique)
+		}
+	}
+	task, detail := a.Attr("operation"), ""
+	interval := int64(0)
+	key := a.Attr("operation_key")
+	if i := strings.LastIndexByte(key, '_'); i >= 0 {
+		interval, _ = strconv.ParseInt(key[i+1:], 10, 64) // not a number: none
+	}
+	switch task {
+	case "monitor":
+		if interval == 0 {
+			task = "probe"
+		}
+	case "notify":
+		detail = attr("CRM_meta_notify_type") + "-" + attr("CRM_meta_notify_operation")
+	case "stonith":
+		task, detail = "fence", attr("CRM_meta_stonith_action")
+	case "delete":
+		task = "cleanup"
+	case "lrm_delete":
+		task = "forget"
+	case "do_shutdown":
+		task = "shutdown"
+	case "reload-agent":
+		task = "reload"
+	}
+	if task != "monitor" && task != "cancel" {
+		interval = 0
+	}
+	return ActionLine(task, resource, a.Attr("on_node"), interval, detail)
+}
+
+// ActionLine is one line of Outcome.Actions.
+func ActionLine(task, resource, node string, interval int64, detail string) string {
+	line := task + " " + resource + " " + node
+	if interval != 0 {
+		line += " " + strconv.FormatInt(interval, 10)
+	}
+	if detail != "" {
+		line += " " + detail
+	}
+	return line
+}
+
+// Difference lists what is in only one of two sorted multisets: "-" only in
+// want, "+" only in got.
+func Difference(want, got []string) []string {
+	var out []string
+	i, j := 0, 0
+	for i < len(want) || j < len(got) {
+		switch {
+		case j == len(got) || i < len(want) && want[i] < got[j]:
+			out = append(out, "- "+want[i])
+			i++
+		case i == len(want) || got[j] < want[i]:
+			out = append(out, "+ "+got[j])
+			j++
+		default:
+			i++
+			j++
+		}
+	}
+	return out
+}

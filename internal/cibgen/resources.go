@@ -1,0 +1,286 @@
+package cibgen
+
+import "strconv"
+
+// makeResources fills the resources section with about budget primitives.
+func (g *generator) makeResources(budget int) {
+	g.resources = el("resources")
+	if g.fencing && g.device {
+		f := g.primitive("fence", "stonith", "", "fence_xvm", nil)
+		g.tops = append(g.tops, &topSpec{id: f.id, kind: "fence", members: []*primSpec{f}})
+		g.resources.add(f.element)
+	}
+	if g.maybe(8, "template") {
+		t := el("template", "id", g.id("tmpl"), "class", "ocf", "provider", "pacemaker", "type", "Dummy")
+		t.addBlock(g.pairs("meta_attributes", g.metaAttributes(false)))
+		g.resources.add(t)
+		g.templates = append(g.templates, t.Attr("id"))
+	}
+	for budget > 0 {
+		before := len(g.prims)
+		g.topLevel()
+		budget -= max(1, len(g.prims)-before)
+	}
+	if g.maybe(8, "tag") && len(g.tops) > 1 {
+		tag := el("tag", "id", g.id("tag"))
+		for range 1 + g.IntN(3) {
+			tag.add(el("obj_ref", "id", pick(g, g.tops).id))
+		}
+		g.tagsElement = el("tags").add(tag)
+		g.tags = append(g.tags, tag.Attr("id"))
+	}
+}
+
+func (g *generator) topLevel() {
+	switch roll := g.IntN(100); {
+	case roll < 45:
+		p := g.dummy(false)
+		g.top(p.element, &topSpec{id: p.id, kind: "primitive", members: []*primSpec{p}})
+	case roll < 62:
+		e, members := g.group(g.IntN(3)+1, false)
+		g.top(e, &topSpec{id: e.Attr("id"), kind: "group", members: members})
+	case roll < 78:
+		g.clone(false)
+	case roll < 90:
+		g.clone(true)
+	case roll < 93:
+		g.remote()
+	case roll < 96:
+		g.guest()
+	default:
+		g.bundle()
+	}
+}
+
+func (g *generator) top(e *Element, t *topSpec) {
+	g.feature(t.kind)
+	g.resources.add(e)
+	g.tops = append(g.tops, t)
+}
+
+// dummy makes an ordinary primitive.
+func (g *generator) dummy(promotable bool) *primSpec {
+	var params [][2]string
+	if g.chance(40) {
+		params = append(params, [2]string{"fake", "x" + strconv.Itoa(g.IntN(3))})
+	}
+	kind := "Dummy"
+	if promotable {
+		kind = "Stateful"
+	}
+	return g.primitive("r", "ocf", "pacemaker", kind, params)
+}
+
+// primitive makes a primitive element with parameters, meta-attributes,
+// utilization and operations.
+func (g *generator) primitive(prefix, class, provider, kind string, params [][2]string) *primSpec {
+	p := &primSpec{id: g.id(prefix), class: class, provider: provider, kind: kind, params: params, promotable: kind == "Stateful"}
+	e := el("primitive", "id", p.id)
+	if len(g.templates) > 0 && kind == "Dummy" && g.maybe(30, "template-used") {
+		e.Attrs = append(e.Attrs, Attr{"template", g.templates[0]})
+	} else {
+		e.Attrs = append(e.Attrs, Attr{"class", class})
+		if provider != "" {
+			e.Attrs = append(e.Attrs, Attr{"provider", provider})
+		}
+		e.Attrs = append(e.Attrs, Attr{"type", kind})
+	}
+	p.element = e
+	e.addBlock(g.pairs("instance_attributes", params))
+	meta := g.metaAttributes(p.promotable)
+	if kind == "Dummy" && g.maybe(8, "allow-migrate") {
+		p.migrates = true
+		meta = append(meta, [2]string{"allow-migrate", "true"})
+	}
+	e.addBlock(g.pairs("meta_attributes", meta))
+	if g.maybe(15, "utilization") {
+		e.addBlock(g.pairs("utilization", [][2]string{{"cpu", strconv.Itoa(1 + g.IntN(4))}}))
+	}
+	ops := el("operations")
+	g.operations(p, ops)
+	if len(ops.Children) > 0 {
+		e.add(ops)
+	}
+	g.prims = append(g.prims, p)
+	return p
+}
+
+func (g *generator) operations(p *primSpec, ops *Element) {
+	onFail := func(choices ...string) string {
+		if g.maybe(20, "on-fail") {
+			return pick(g, choices)
+		}
+		return ""
+	}
+	monitor := func(interval int, role string) {
+		policy := onFail("ignore", "restart", "stop", "block", "fence", "standby")
+		if role == "Promoted" && g.maybe(15, "on-fail=demote") {
+			policy = "demote"
+		}
+		ops.add(el("op", "id", g.id("op"), "name", "monitor", "interval", strconv.Itoa(interval)+"s", "role", role,
+			"timeout", "20s", "on-fail", policy))
+		p.monitors = append(p.monitors, monitorSpec{interval, role})
+	}
+	switch {
+	case p.promotable && g.chance(80):
+		monitor(10, "Promoted")
+		monitor(11, "Unpromoted")
+	case !p.promotable && g.chance(75):
+		monitor(10, "")
+	}
+	if g.maybe(3, "monitor-stopped") {
+		monitor(30, "Stopped")
+	}
+	for _, task := range []string{"start", "stop"} {
+		if !g.chance(15) {
+			continue
+		}
+		policy := onFail("ignore", "block", "fence")
+		if task == "start" {
+			policy = onFail("ignore", "restart", "stop", "block", "fence", "standby")
+		}
+		ops.add(el("op", "id", g.id("op"), "name", task, "interval", "0s", "timeout", "40s", "on-fail", policy))
+	}
+}
+
+func (g *generator) metaAttributes(promotable bool) [][2]string {
+	var v [][2]string
+	set := func(percent int, name string, values ...string) {
+		if g.chance(percent) {
+			value := pick(g, values)
+			v = append(v, [2]string{name, value})
+			g.feature(name)
+		}
+	}
+	roles := []string{"Stopped", "Started", "Stopped"}
+	if promotable {
+		roles = append(roles, "Unpromoted", "Promoted")
+	}
+	set(8, "target-role", roles...)
+	set(12, "priority", "1", "5", "10", "-5")
+	set(5, "is-managed", "false")
+	set(2, "maintenance", "true")
+	set(20, "resource-stickiness", "0", "1", "100", "INFINITY", "-10")
+	set(8, "migration-threshold", "1", "2", "0", "5")
+	set(8, "failure-timeout", "60s", "10000000h")
+	set(6, "multiple-active", "stop_only", "block", "stop_start", "stop_unexpected")
+	set(5, "requires", "nothing", "quorum", "fencing")
+	set(5, "critical", "false")
+	set(3, "allow-unhealthy-nodes", "true")
+	return v
+}
+
+func (g *generator) group(n int, promotable bool) (*Element, []*primSpec) {
+	e := el("group", "id", g.id("g"))
+	e.addBlock(g.pairs("meta_attributes", g.metaAttributes(promotable)))
+	var members []*primSpec
+	for range n {
+		m := g.dummy(promotable)
+		members = append(members, m)
+		e.add(m.element)
+	}
+	return e, members
+}
+
+func (g *generator) clone(promotable bool) {
+	t := &topSpec{kind: "clone", max: len(g.nodes)}
+	e := el("clone", "id", g.id("c"))
+	t.id = e.Attr("id")
+	meta := g.metaAttributes(promotable)
+	add := func(name, value string) { meta = append(meta, [2]string{name, value}) }
+	if promotable {
+		t.kind = "promotable"
+		add("promotable", "true")
+		if g.maybe(20, "promoted-max") {
+			add("promoted-max", strconv.Itoa(g.IntN(3)))
+		}
+	} else if g.maybe(15, "globally-unique") {
+		t.unique = true
+		add("globally-unique", "true")
+		if g.chance(50) {
+			add("clone-node-max", strconv.Itoa(1+g.IntN(3)))
+		}
+	}
+	if g.maybe(25, "clone-max") {
+		t.max = 1 + g.IntN(4)
+		add("clone-max", strconv.Itoa(t.max))
+	}
+	if g.maybe(30, "interleave") {
+		add("interleave", "true")
+	}
+	if g.maybe(12, "ordered") {
+		add("ordered", "true")
+	}
+	if g.maybe(15, "notify") {
+		add("notify", "true")
+	}
+	if g.maybe(8, "clone-min") {
+		add("clone-min", "2")
+	}
+	e.addBlock(g.pairs("meta_attributes", meta))
+	if g.maybe(20, "cloned-group") {
+		inner, members := g.group(1+g.IntN(2), promotable)
+		e.add(inner)
+		t.members = members
+	} else {
+		p := g.dummy(promotable)
+		e.add(p.element)
+		t.members = []*primSpec{p}
+	}
+	g.top(e, t)
+}
+
+// remote makes a remote node's connection.
+func (g *generator) remote() {
+	p := g.primitive("remote", "ocf", "pacemaker", "remote", [][2]string{{"server", "10.0.0.1"}})
+	p.remote = true
+	g.top(p.element, &topSpec{id: p.id, kind: "remote", members: []*primSpec{p}})
+	g.behindConnection(p.id, "remote")
+}
+
+// guest makes a primitive that creates a guest node.
+func (g *generator) guest() {
+	p := g.primitive("vm", "ocf", "heartbeat", "VirtualDomain", [][2]string{{"config", "/x"}})
+	name := g.id("guest")
+	block := g.pairs("meta_attributes", [][2]string{{"remote-node", name}})
+	p.element.add(block)
+	g.top(p.element, &topSpec{id: p.id, kind: "guest", members: []*primSpec{p}})
+	g.behindConnection(name, "guest")
+}
+
+// behindConnection makes the node_state of a remote or guest node.
+func (g *generator) behindConnection(name, kind string) {
+	n := &nodeSpec{id: name, name: name, kind: kind}
+	g.nodes = append(g.nodes, n)
+	if g.chance(25) {
+		return
+	}
+	n.up = true
+	n.attrs = el("instance_attributes", "id", g.id("b"))
+	n.history = el("lrm_resources")
+	n.state = el("node_state", "id", name, "uname", name, "remote_node", "true", "in_ccm", "true", "crmd", "online", "join", "member", "expected", "member")
+	n.state.add(el("transient_attributes", "id", name).add(n.attrs), el("lrm", "id", name).add(n.history))
+	g.status.add(n.state)
+}
+
+func (g *generator) bundle() {
+	e := el("bundle", "id", g.id("bundle"))
+	promoted := ""
+	inner := g.chance(65)
+	if inner && g.chance(40) {
+		promoted = "1"
+		g.feature("promotable-bundle")
+	}
+	e.add(el("docker", "image", "x:latest", "replicas", strconv.Itoa(1+g.IntN(3)), "promoted-max", promoted))
+	network := el("network", "control-port", "9999")
+	if g.chance(60) {
+		network = el("network", "ip-range-start", "192.168.122.131", "control-port", "9999")
+	}
+	e.add(network)
+	t := &topSpec{id: e.Attr("id"), kind: "bundle"}
+	if inner {
+		p := g.dummy(promoted != "")
+		e.add(p.element)
+	}
+	g.top(e, t)
+}

@@ -1,0 +1,81 @@
+package cibgen
+
+// Shrink returns a smaller document on which fails is still true: elements are
+// taken away, larger pieces first, then attributes, until nothing more can go.
+// fails must be true of the document given and is called at most limit times.
+func Shrink(document *Element, limit int, fails func(*Element) bool) *Element {
+	s := &shrinker{root: document.clone(), left: limit, fails: fails}
+	for changed := true; changed && s.left > 0; {
+		changed = s.elements(s.root)
+		changed = s.attributes(s.root) || changed
+	}
+	return s.root
+}
+
+type shrinker struct {
+	root  *Element
+	left  int
+	fails func(*Element) bool
+}
+
+func (e *Element) clone() *Element {
+	c := &Element{Name: e.Name, Attrs: append([]Attr(nil), e.Attrs...)}
+	for _, child := range e.Children {
+		c.Children = append(c.Children, child.clone())
+	}
+	return c
+}
+
+func (s *shrinker) stillFails() bool {
+	if s.left <= 0 {
+		return false
+	}
+	s.left--
+	return s.fails(s.root)
+}
+
+// elements tries to remove runs of children, halving the runs' length, and then
+// looks inside those that stay.
+func (s *shrinker) elements(e *Element) bool {
+	changed := false
+	for size := len(e.Children); size > 0; size /= 2 {
+		for at := 0; at < len(e.Children); {
+			end := min(at+size, len(e.Children))
+			kept := e.Children
+			e.Children = append(append([]*Element(nil), kept[:at]...), kept[end:]...)
+			if s.stillFails() {
+				changed = true
+				continue
+			}
+			e.Children = kept
+			at = end
+		}
+	}
+	for _, c := range e.Children {
+		changed = s.elements(c) || changed
+	}
+	return changed
+}
+
+// attributes tries to remove every attribute that is not needed to name things.
+func (s *shrinker) attributes(e *Element) bool {
+	changed := false
+	for i := 0; i < len(e.Attrs); {
+		if e.Attrs[i].Name == "id" {
+			i++
+			continue
+		}
+		kept := e.Attrs
+		e.Attrs = append(append([]Attr(nil), kept[:i]...), kept[i+1:]...)
+		if s.stillFails() {
+			changed = true
+			continue
+		}
+		e.Attrs = kept
+		i++
+	}
+	for _, c := range e.Children {
+		changed = s.attributes(c) || changed
+	}
+	return changed
+}
