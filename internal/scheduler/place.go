@@ -335,9 +335,10 @@ func (rn *run) sortedNodes(scores scoreVector, current *node) []*node {
 	return out
 }
 
-// recordScores keeps r's scores as they are when its node is chosen.
+// recordScores keeps r's scores as they are when its node is chosen; those of
+// what is not configured any more interest nobody.
 func (rn *run) recordScores(r *resource) {
-	if !rn.opts.Scores {
+	if !rn.opts.Scores || r.removed {
 		return
 	}
 	for i, s := range r.allowed {

@@ -45,14 +45,16 @@ func (rn *run) promotionScore(r *resource, n *node) (total score, set bool) {
 	if !r.placed {
 		which = currentHost
 	}
-	text, ok := rn.attributeFor(n, "master-"+r.historyName, r, which)
-	if base := baseID(r.id); !ok && !r.unique && base != r.historyName {
-		text, ok = rn.attributeFor(n, "master-"+base, r, which)
+	names := []string{r.historyName}
+	if !r.unique {
+		names = append(names, r.id, baseID(r.id))
 	}
-	if !ok {
-		return 0, false
+	for _, name := range names {
+		if text, ok := rn.attributeFor(n, "master-"+name, r, which); ok {
+			return parseScore(text, 0), true
+		}
 	}
-	return parseScore(text, 0), true
+	return 0, false
 }
 
 // promotionScoreApplies tells whether a score on n says something of instance r.
@@ -166,15 +168,6 @@ func (rn *run) sortForPromotion(c *resource) {
 	for _, i := range c.children {
 		if n := placeOf(i); n != nil && i.promotion >= 0 {
 			c.allowed.add(n, i.promotion)
-		}
-	}
-	for _, k := range thisWithOf(c) {
-		if k.dependentRole == rolePromoted {
-			var flags mergeFlags
-			if !k.mandatory() {
-				flags = mergeActive
-			}
-			rn.mergePreferences(k.primary, c, &c.allowed, k, k.factor(), flags)
 		}
 	}
 	for _, k := range withThisOf(c) {
