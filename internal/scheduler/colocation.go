@@ -65,10 +65,7 @@ func (rn *run) readColocation(c *cluster.Colocation) {
 
 // influence is the constraint's setting, by default the dependent's "critical".
 func influence(c *cluster.Colocation, dependent *resource) bool {
-	if c.Influence == "" {
-		return dependent.critical
-	}
-	return isTrue(c.Influence)
+	return boolOr(c.Influence, dependent.critical)
 }
 
 // colocationRole reads a role; Started is the same as none.

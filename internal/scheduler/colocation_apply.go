@@ -199,7 +199,7 @@ func (rn *run) colocateWithClone(dependent, clone *resource, c *colocation) {
 		}
 	}
 	if rn.interleaves(c) {
-		instance := rn.compatibleInstance(dependent, clone.children, roleUnknown)
+		instance := rn.compatibleInstance(dependent, clone.children)
 		switch {
 		case instance != nil:
 			rn.colocate(dependent, instance, c)
@@ -254,21 +254,52 @@ func (r *resource) perNode() int {
 
 // compatibleInstance finds, among instances, the one that is where r is; or, if r
 // has no node yet, on the best of r's nodes that has one.
-func (rn *run) compatibleInstance(r *resource, instances []*resource, wanted role) *resource {
+func (rn *run) compatibleInstance(r *resource, instances []*resource) *resource {
 	if n := placeOf(r); n != nil {
-		return instanceOn(instances, n, wanted)
+		return instanceOn(instances, n)
 	}
 	for _, n := range rn.sortedNodes(r.allowed, nil) {
-		if i := instanceOn(instances, n, wanted); i != nil {
+		if i := instanceOn(instances, n); i != nil {
 			return i
 		}
 	}
 	return nil
 }
 
-func instanceOn(instances []*resource, n *node, wanted role) *resource {
+// compatibleContainer finds, among containers, the one on the host where r is,
+// as compatibleInstance does; a bundle node stands for its host.
+func (rn *run) compatibleContainer(r *resource, containers []*resource) *resource {
+	if n := placeOf(r); n != nil {
+		return instanceOn(containers, n.bundleHost())
+	}
+	for _, n := range rn.sortedNodes(r.allowed, nil) {
+		host := n.bundleHost()
+		if host == nil {
+			continue
+		}
+		if i := instanceOn(containers, host); i != nil {
+			return i
+		}
+	}
+	return nil
+}
+
+// bundleHost is the node that a bundle node's container is assigned to, n itself
+// if it is another kind of node.
+func (n *node) bundleHost() *node {
+	if !n.isBundle() {
+		return n
+	}
+	if k := n.container(); k != nil {
+		return k.assigned
+	}
+	return nil
+}
+
+// instanceOn finds the instance that is assigned to n and not blocked.
+func instanceOn(instances []*resource, n *node) *resource {
 	for _, i := range instances {
-		if (wanted == roleUnknown || wanted == nextRoleOf(i)) && placeOf(i) == n && !anyBlocked(i) {
+		if n != nil && placeOf(i) == n && !anyBlocked(i) {
 			return i
 		}
 	}
@@ -323,7 +354,7 @@ func anyBlocked(r *resource) bool {
 	if r.blocked {
 		return true
 	}
-	for _, c := range r.children {
+	for _, c := range r.parts() {
 		if anyBlocked(c) {
 			return true
 		}
@@ -384,7 +415,7 @@ func (rn *run) colocateWithBundle(dependent, bundle *resource, c *colocation) {
 		for i, p := range replicas {
 			containers[i] = p.container
 		}
-		match := rn.compatibleInstance(dependent, containers, roleUnknown)
+		match := rn.compatibleContainer(dependent, containers)
 		switch {
 		case match != nil:
 			rn.colocate(dependent, match, c)
@@ -416,16 +447,14 @@ func (rn *run) colocateWithBundle(dependent, bundle *resource, c *colocation) {
 // colocatePromotion changes the promotion priority of a placed instance by where
 // a primitive went (SEMANTICS 14).
 func (rn *run) colocatePromotion(dependent, primary *resource, c *colocation) {
-	if dependent.assigned == nil {
-		return
-	}
-	if c.primaryRole != roleUnknown && c.primaryRole != roleOwner(primary).nextRole {
+	place := placeOf(dependent)
+	if place == nil || (c.primaryRole != roleUnknown && c.primaryRole != roleOwner(primary).nextRole) {
 		return
 	}
 	same := false
 	if primary.assigned != nil {
 		value, known := rn.colocationValue(primary.assigned, c, primary)
-		same = rn.sameValue(dependent.assigned, c, dependent, value, known)
+		same = rn.sameValue(place, c, dependent, value, known)
 	}
 	s := c.score
 	switch {
@@ -443,9 +472,17 @@ func (rn *run) colocatePromotion(dependent, primary *resource, c *colocation) {
 // colocatePromotionWithClone changes the promotion priority of a placed instance
 // by whether the clone has an instance of the wanted role where it is.
 func (rn *run) colocatePromotionWithClone(dependent, clone *resource, c *colocation) {
-	if rn.compatibleInstance(dependent, clone.children, c.primaryRole) != nil {
-		dependent.priority = dependent.priority.add(c.score)
-	} else if c.mandatory() {
+	if place := placeOf(dependent); place != nil {
+		value, known := rn.colocationValue(place, c, dependent)
+		for _, i := range clone.children {
+			n := placeOf(i)
+			if n != nil && nextRoleOf(i) == c.primaryRole && !anyBlocked(i) && rn.sameValue(n, c, clone, value, known) {
+				dependent.priority = dependent.priority.add(c.score)
+				return
+			}
+		}
+	}
+	if c.mandatory() {
 		dependent.priority = -infinity
 	}
 }

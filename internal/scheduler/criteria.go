@@ -28,9 +28,7 @@ func (rn *run) applyNodeCriteria() {
 	}
 	for _, r := range rn.resources {
 		rn.applyThresholds(r)
-		if r.exclusive {
-			rn.applyExclusiveDiscovery(r)
-		}
+		rn.applyExclusiveDiscovery(r)
 	}
 }
 
@@ -80,8 +78,8 @@ func (rn *run) shutdownTime(n *node) int64 {
 // applyStickiness adds stickiness where a managed primitive is active on exactly
 // one node. In an opt-in cluster the node must be allowed already.
 func (rn *run) applyStickiness(r *resource) {
-	if len(r.children) > 0 {
-		for _, c := range r.children {
+	if parts := r.parts(); len(parts) > 0 {
+		for _, c := range parts {
 			rn.applyStickiness(c)
 		}
 		return
@@ -99,8 +97,8 @@ func (rn *run) applyStickiness(r *resource) {
 // applyThresholds bans resources from nodes where they failed too often. Only
 // nodes with fail counts can matter.
 func (rn *run) applyThresholds(r *resource) {
-	if len(r.children) > 0 {
-		for _, c := range r.children {
+	if parts := r.parts(); len(parts) > 0 {
+		for _, c := range parts {
 			rn.applyThresholds(c)
 		}
 		return
@@ -132,9 +130,13 @@ func (rn *run) thresholdReached(r *resource, n *node) *resource {
 	return r
 }
 
-// applyExclusiveDiscovery bans r from nodes that no exclusive constraint names.
+// applyExclusiveDiscovery bans r from nodes that no exclusive constraint names,
+// if r or the outermost collective that it is in (bundles apart) has one.
 func (rn *run) applyExclusiveDiscovery(r *resource) {
-	for _, c := range r.children {
+	if !r.exclusive && !r.topInBundle().exclusive {
+		return
+	}
+	for _, c := range r.parts() {
 		rn.applyExclusiveDiscovery(c)
 	}
 	for _, n := range rn.nodes {

@@ -252,7 +252,7 @@ func anyFailed(r *resource) bool {
 	if r.failed {
 		return true
 	}
-	for _, c := range r.children {
+	for _, c := range r.parts() {
 		if anyFailed(c) {
 			return true
 		}

@@ -80,7 +80,7 @@ func (rn *run) confineReplicas(b *resource) {
 // ban adds s (usually -infinity) to the score of r and everything in it on n, or
 // on every node if n is nil. why names the cause, for reasons.
 func (rn *run) ban(r *resource, n *node, s score, why string) {
-	for _, c := range r.children {
+	for _, c := range r.parts() {
 		rn.ban(c, n, s, why)
 	}
 	if n != nil {

@@ -206,9 +206,9 @@ func (rn *run) placeOnBest(r *resource, prefer *node, stopIfFail bool) {
 // whether that changed anything. Unless forced, a node that may not run it is
 // the same as none.
 func (rn *run) setPlace(r *resource, n *node, force, stopIfFail bool) bool {
-	if len(r.children) > 0 {
+	if parts := r.parts(); len(parts) > 0 {
 		changed := false
-		for _, c := range r.children {
+		for _, c := range parts {
 			changed = rn.setPlace(c, n, force, stopIfFail) || changed
 		}
 		return changed
@@ -230,7 +230,10 @@ func (rn *run) setPlace(r *resource, n *node, force, stopIfFail bool) bool {
 		}
 		return changed
 	}
-	r.assigned, r.assignedScore = n, max(s, -infinity)
+	r.assigned, r.assignedScore = n, s
+	if force {
+		r.assignedScore = n.score // it was not chosen by its score
+	}
 	n.placed = append(n.placed, r)
 	n.count++
 	n.consume(r)
@@ -254,7 +257,7 @@ func nowhereToRun(r *resource) {
 // unplace takes r's placement back.
 func (rn *run) unplace(r *resource) {
 	r.placed = false
-	for _, c := range r.children {
+	for _, c := range r.parts() {
 		rn.unplace(c)
 	}
 	n := r.assigned

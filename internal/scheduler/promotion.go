@@ -149,7 +149,11 @@ func (rn *run) setPromotionPriority(c, i *resource) {
 		}
 	}
 	for _, k := range thisWithOf(i) {
-		rn.colocate(i, k.primary, k)
+		if k.dependentRole >= roleUnpromoted {
+			rn.colocateWith(i, k.primary, k) // a group competes as a whole
+		} else {
+			rn.colocate(i, k.primary, k)
+		}
 	}
 	i.promotion = i.priority
 	if next == rolePromoted {

@@ -242,6 +242,7 @@ func (rn *run) findInHistory(n *node, id string) *resource {
 	}
 	if r != nil && id != r.id {
 		r.historyName = id
+		rn.inHistory[id] = r
 	}
 	return r
 }

@@ -9,7 +9,7 @@ import (
 // pair makes a run with two primitives and one action of each.
 func pair(firstTask, thenTask string) (rn *run, first, then *action) {
 	rn = &run{plan: &Plan{}, actionMap: map[actionKey]*action{}, quorate: true,
-		byID: map[string]*resource{}, inClone: map[string]*resource{}}
+		byID: map[string]*resource{}, inHistory: map[string]*resource{}}
 	n := &node{name: "n1", online: true}
 	rn.nodes = []*node{n}
 	for _, id := range []string{"a", "b"} {

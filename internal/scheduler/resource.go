@@ -272,6 +272,23 @@ func (r *resource) current() *node {
 	return r.active[0]
 }
 
+// parts are the resources directly in r: its children, and for a bundle also
+// the addresses, containers and connections of its replicas.
+func (r *resource) parts() []*resource {
+	if r.bundle == nil {
+		return r.children
+	}
+	all := append([]*resource(nil), r.children...)
+	for _, p := range r.bundle.replicas {
+		for _, m := range [...]*resource{p.address, p.container, p.connection} {
+			if m != nil {
+				all = append(all, m)
+			}
+		}
+	}
+	return all
+}
+
 // primitives calls f for r if it is a primitive, else for all primitives in it,
 // a bundle's containers, addresses and connections included.
 func (r *resource) primitives(f func(*resource)) {

@@ -22,7 +22,7 @@ type run struct {
 	resources []*resource // top level, in list order (SEMANTICS 2)
 	all       []*resource // every resource and instance, by index
 	byID      map[string]*resource
-	inClone   map[string]*resource // configured ids inside clones and bundles → outermost ancestor
+	inHistory map[string]*resource // by the names in history that are no ids of resources
 
 	tags          map[string][]string // tag → references
 	templateUsers map[string][]string // template → resources made from it
@@ -95,7 +95,7 @@ func Schedule(config *cluster.Config, status *cluster.Status, now time.Time, opt
 func newRun(config *cluster.Config, status *cluster.Status, now time.Time, opts Options) *run {
 	return &run{
 		config: config, status: status, now: now, opts: opts,
-		nodeByName: map[string]*node{}, nodeByID: map[string]*node{}, byID: map[string]*resource{}, inClone: map[string]*resource{},
+		nodeByName: map[string]*node{}, nodeByID: map[string]*node{}, byID: map[string]*resource{}, inHistory: map[string]*resource{},
 		tags: map[string][]string{}, templateUsers: map[string][]string{},
 		tickets: map[string]*cluster.TicketStatus{}, actionMap: map[actionKey]*action{},
 		factors: map[*resource][]factor{}, plan: &Plan{},
@@ -144,22 +144,18 @@ func (rn *run) addResource(r *resource) {
 	r.index = len(rn.all)
 	rn.all = append(rn.all, r)
 	rn.byID[r.id] = r
-	if r.inClone() || (r.parent != nil && r.top().isBundle()) {
-		if base := baseID(r.id); rn.inClone[base] == nil {
-			rn.inClone[base] = r.top()
-		}
-	}
 }
 
 // constraintResource finds what a constraint means by id. An instance of a clone,
-// or what is inside one, means the outermost clone or bundle (SEMANTICS 3).
+// or what is inside one under a name that occurs in the history, means the clone
+// (SEMANTICS 3).
 func (rn *run) constraintResource(id string) *resource {
 	r := rn.byID[id]
 	if r == nil {
-		return rn.inClone[baseID(id)]
+		r = rn.inHistory[id]
 	}
-	if r.inClone() || r.top().isBundle() {
-		return r.top()
+	if r != nil && r.inClone() {
+		return r.topInBundle()
 	}
 	return r
 }

@@ -68,8 +68,8 @@ func (rn *run) applyTicket(r *resource, t *ticketRule) {
 	if granted && !standby {
 		return
 	}
-	if len(r.children) > 0 {
-		for _, c := range r.children {
+	if parts := r.parts(); len(parts) > 0 {
+		for _, c := range parts {
 			rn.applyTicket(c, t)
 		}
 		return
