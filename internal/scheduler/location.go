@@ -301,6 +301,9 @@ func (rn *run) applyLocationTo(r *resource, l *location, zero bool) {
 		if zero {
 			s = 0
 		}
+		if ns.node.isBundle() && r.allowed.at(ns.node) == absent {
+			continue // closed to all but what is in the bundle
+		}
 		r.allowed.add(ns.node, s)
 		rn.note(r, ns.node, l.id, s)
 		r.setDiscovery(ns.node, l.discovery)
