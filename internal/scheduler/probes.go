@@ -123,6 +123,7 @@ func (rn *run) probePrimitive(r *resource, n *node) bool {
 		n.behindConnection() && (r.isFence || r.isConnection),
 		n.isGuest() && rn.createsGuest(r),
 		r.container != nil && !r.isConnection,
+		n.isBundle() && r.allowed.at(n) == absent, // for what is inside only
 		r.removed,
 		r.known.has(n),
 		(r.exclusive || top.exclusive) && (r.allowed.at(n) == absent || r.discoveryOn(n) != discoverExclusive),

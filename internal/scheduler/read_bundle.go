@@ -110,9 +110,6 @@ func (rn *run) readReplica(r *resource, rep *replica) {
 	rep.node.score = -infinity
 	rep.node.connection = rep.connection
 	rep.connection.remoteName = name
-	// The inner instance lives in the container.
-	rep.child.container = rep.container
-	rep.container.contents = append(rep.container.contents, rep.child)
 }
 
 func addressConfig(bundle string, spec *cluster.BundleSpec, rep *replica) *cluster.Resource {
@@ -148,9 +145,7 @@ func (rn *run) containerConfig(r *resource, rep *replica) *cluster.Resource {
 	case inside:
 		params = append(params, cluster.NVPair{Name: "run_cmd", Value: "/usr/sbin/pacemaker-remoted"})
 	}
-	if inside {
-		params = append(params, cluster.NVPair{Name: "monitor_cmd", Value: "/bin/true"})
-	}
+	params = append(params, cluster.NVPair{Name: "monitor_cmd", Value: "/bin/true"})
 	return &cluster.Resource{
 		ID: r.id + "-" + spec.Engine + "-" + itoa(rep.number), Kind: cluster.Primitive,
 		Agent:      cluster.Agent{Class: "ocf", Provider: "heartbeat", Type: spec.Engine},

@@ -94,7 +94,7 @@ type guest struct {
 // guestOf reads the guest that a primitive creates as written, without rules;
 // the name is empty if it creates none.
 func guestOf(c *cluster.Resource) guest {
-	g := guest{container: c.ID}
+	g := guest{container: c.ID, connectTimeout: "60s"}
 	for i := range c.Meta {
 		for _, p := range c.Meta[i].Pairs {
 			switch p.Name {

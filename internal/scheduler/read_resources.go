@@ -257,13 +257,13 @@ func connectionConfig(g guest) *cluster.Resource {
 		meta = append(meta, cluster.NVPair{Name: "is-managed", Value: g.managed})
 	}
 	c.Meta = []cluster.AttrSet{{Pairs: meta}}
-	timeout := g.connectTimeout
-	if timeout == "" {
-		timeout = "60s"
-	}
 	c.Operations = []cluster.Operation{
 		{ID: g.name + "-monitor-interval-30s", Name: "monitor", Interval: "30s", Attrs: []cluster.NVPair{{Name: "timeout", Value: "30s"}}},
-		{ID: g.name + "-start-interval-0", Name: "start", Interval: "0", Attrs: []cluster.NVPair{{Name: "timeout", Value: timeout}}},
+	}
+	if g.connectTimeout != "" {
+		c.Operations = append(c.Operations, cluster.Operation{
+			ID: g.name + "-start-interval-0", Name: "start", Interval: "0",
+			Attrs: []cluster.NVPair{{Name: "timeout", Value: g.connectTimeout}}})
 	}
 	var params []cluster.NVPair
 	if g.address != "" {

@@ -174,11 +174,9 @@ func (w *writer) addEntry(a *cluster.Action, task string, rc int) {
 	e := cluster.HistoryEntry{
 		Key:       a.Name + "_" + task + "_" + strconv.FormatInt(a.Interval.Milliseconds(), 10),
 		Operation: task, IntervalMS: a.Interval.Milliseconds(), RC: rc,
-		TransitionKey: fmt.Sprintf("%d:0:%d:%s", a.ID, a.ExpectRC, uuid),
-		LastRun:       w.now.Unix(), LastRCChange: w.now.Unix(), OnNode: n.Name,
+		LastRun: w.now.Unix(), LastRCChange: w.now.Unix(), OnNode: n.Name,
 		OpDigest: a.OpDigest, RestartDigest: a.RestartDigest, ForceRestart: a.ForceRestart,
 	}
-	e.TransitionMag = fmt.Sprintf("0:%d;%s", rc, e.TransitionKey)
 	switch {
 	case rc != a.ExpectRC:
 		e.ID = a.Name + "_last_failure_0"
@@ -203,6 +201,9 @@ func (w *writer) addEntry(a *cluster.Action, task string, rc int) {
 		}
 	}
 	e.CallID++
+	// Transition -1: newer than whatever is still pending.
+	e.TransitionKey = fmt.Sprintf("%d:-1:%d:%s", e.CallID, a.ExpectRC, uuid)
+	e.TransitionMag = fmt.Sprintf("0:%d;%s", rc, e.TransitionKey)
 	ops := append([]cluster.HistoryEntry(nil), h.Operations...)
 	if slot >= 0 {
 		ops[slot] = e
