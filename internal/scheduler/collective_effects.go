@@ -111,15 +111,20 @@ func (rn *run) collectiveFlags(a *action, instances []*resource, n *node) action
 	return flags
 }
 
-// originalTask is the task that a collective's action is about: for
-// completions and notifications, what is completed or told of.
+// originalTask is what the instances do in a collective's action: for
+// completions and notifications, what is completed or told of. Groups have
+// completions of their own.
 func originalTask(a *action) string {
-	if a.task == taskNotify || a.task == taskNotified {
+	task := a.task
+	if task == taskNotify || task == taskNotified {
 		if _, after, found := strings.Cut(a.key, "_notify_"); found {
-			return plainTask(after)
+			task = after
 		}
 	}
-	return plainTask(a.task)
+	if c := a.resource.children; len(c) > 0 && c[0].isGroup() {
+		return task
+	}
+	return plainTask(task)
 }
 
 func (rn *run) updateGroup(first, then *action, e effect) changes {

@@ -55,7 +55,7 @@ func (rn *run) instancePoints(c *resource, instances []*resource) (start, runnin
 	running.runnable = state.active || state.starting
 	stop = rn.newPoint(c, taskStop, !state.stopping, true)
 	stopped = rn.newPoint(c, taskStopped, !state.stopping, true)
-	if state.restarting {
+	if !state.restarting {
 		stop.migratable = true
 	}
 	return start, running, stop, stopped

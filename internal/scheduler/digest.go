@@ -101,9 +101,9 @@ func hasName(list []string, name string) bool {
 func (rn *run) compareDigests(r *resource, n *node, e *cluster.HistoryEntry) digestChange {
 	params, own := rn.operationParams(r, n, e.Operation, e.IntervalMS)
 	if e.RestartDigest != "" {
-		names := strings.Fields(e.ForceRestart)
-		if names == nil {
-			names = []string{}
+		var names []string // all, if there is no list
+		if e.ForceRestart != "" {
+			names = append([]string{}, strings.Fields(e.ForceRestart)...)
 		}
 		if digest(params, names) != e.RestartDigest {
 			return digestRestart

@@ -88,7 +88,7 @@ func (rn *run) applyChange(r *resource, n *node, e *cluster.HistoryEntry) bool {
 	case change == digestSame:
 		return false
 	case change == digestRestart:
-		rn.forceRestart(r, n)
+		rn.forceAgain(r, n, e)
 	case e.IntervalMS > 0:
 		rn.triggerUnfencing(r, n, "device parameters changed", nil)
 		rn.newAction(r, e.Operation, e.IntervalMS, n, true).reschedule = true
@@ -96,14 +96,19 @@ func (rn *run) applyChange(r *resource, n *node, e *cluster.HistoryEntry) bool {
 		rn.triggerUnfencing(r, nil, "device parameters changed", nil)
 		rn.reload(r, n)
 	default:
-		rn.forceRestart(r, n)
+		rn.forceAgain(r, n, e)
 	}
 	return true
 }
 
-// forceRestart makes the start required, which takes the stop with it.
-func (rn *run) forceRestart(r *resource, n *node) {
-	rn.startAction(r, nil, false).reason = "resource definition change"
+// forceAgain requires an operation again that was done with other parameters: a
+// recurring one itself, for any other the start, which takes the stop with it.
+func (rn *run) forceAgain(r *resource, n *node, e *cluster.HistoryEntry) {
+	task := e.Operation
+	if e.IntervalMS == 0 {
+		task = taskStart
+	}
+	rn.newAction(r, task, e.IntervalMS, nil, false).reason = "resource definition change"
 	rn.triggerUnfencing(r, n, "device parameters changed", nil)
 }
 

@@ -96,18 +96,18 @@ func (rn *run) monitorStopped(r *resource, op *operation, at *node) {
 		optional := rn.findAction(r, op.name, op.interval, n) != nil
 		mon := rn.newAction(r, op.name, op.interval, n, optional)
 		mon.expectRC = 7
-		if r.managed {
-			for _, probe := range r.actionsOf(taskMonitor, n) {
-				rn.order(exactly(probe), exactly(mon), relSeq|relBlock)
-			}
-		}
-		for _, stop := range r.actionsOf(taskStop, n) {
-			if !stop.optional && !stop.runnable {
+		needed := false // by a probe or stop that will happen
+		for _, first := range append(r.actionsOf(taskMonitor, n), r.actionsOf(taskStop, n)...) {
+			needed = needed || !first.optional
+			if first.task == taskStop && !first.optional && !first.runnable {
 				mon.runnable = false
 			}
 			if r.managed {
-				rn.order(exactly(stop), exactly(mon), relSeq|relBlock)
+				rn.order(exactly(first), exactly(mon), relImply|relBlock)
 			}
+		}
+		if !optional && !needed && !r.managed {
+			mon.optional = true
 		}
 		if !n.online || n.unclean {
 			mon.runnable = false
