@@ -213,30 +213,11 @@ func (rn *run) ruleScore(rule *cluster.Rule, r *resource, n *node, matches []str
 	if rule.Score != "" || rule.ScoreAttribute == "" {
 		return parseScore(rule.Score, 0)
 	}
-	value, ok := rn.attributeFor(n, substitute(rule.ScoreAttribute, matches), r, currentHost)
+	value, ok := rn.attributeFor(n, submatches(rule.ScoreAttribute, matches), r, currentHost)
 	if !ok {
 		return -infinity
 	}
 	return parseScore(value, 0)
-}
-
-// substitute replaces %0 to %9 by the submatches of a resource pattern.
-func substitute(text string, matches []string) string {
-	if len(matches) == 0 || !strings.Contains(text, "%") {
-		return text
-	}
-	var b strings.Builder
-	for i := 0; i < len(text); i++ {
-		if text[i] == '%' && i+1 < len(text) && isDigit(text[i+1]) {
-			if k := int(text[i+1] - '0'); k < len(matches) {
-				b.WriteString(matches[k])
-			}
-			i++
-			continue
-		}
-		b.WriteByte(text[i])
-	}
-	return b.String()
 }
 
 // locationRole reads the role of a location constraint. Only Promoted and
@@ -301,9 +282,6 @@ func (rn *run) applyLocationTo(r *resource, l *location, zero bool) {
 		if zero {
 			s = 0
 		}
-		if ns.node.isBundle() && r.allowed.at(ns.node) == absent {
-			continue // closed to all but what is in the bundle
-		}
 		r.allowed.add(ns.node, s)
 		rn.note(r, ns.node, l.id, s)
 		r.setDiscovery(ns.node, l.discovery)
@@ -343,5 +321,5 @@ func (rn *run) attributeAt(n *node, name string, onHost bool, which hostKind) (s
 			return "", false
 		}
 	}
-	return rn.nodeAttribute(n, name, nil)
+	return rn.nodeAttribute(n, name)
 }

@@ -69,7 +69,7 @@ func resourceHolds(x *cluster.ResourceExpr, agent *cluster.Agent) bool {
 func (rn *run) attributeHolds(x *cluster.AttrExpr, c ruleContext) bool {
 	attr, attrSet := "", false
 	if c.node != nil {
-		attr, attrSet = rn.nodeAttribute(c.node, submatches(x.Attribute, c.matches), c.resource)
+		attr, attrSet = rn.nodeAttribute(c.node, submatches(x.Attribute, c.matches))
 	}
 	switch x.Operation {
 	case "defined":
@@ -163,10 +163,8 @@ func order[T int64 | float64](a, b T) int {
 	return 0
 }
 
-// nodeAttribute looks up a node attribute, the special ones included. For a
-// resource with container-attribute-target=host, a guest node has the
-// attributes of its host.
-func (rn *run) nodeAttribute(n *node, name string, r *resource) (string, bool) {
+// nodeAttribute looks up a node's own attribute, the special ones included.
+func (rn *run) nodeAttribute(n *node, name string) (string, bool) {
 	if strings.HasPrefix(name, "#") {
 		switch name {
 		case "#uname":
@@ -195,26 +193,8 @@ func (rn *run) nodeAttribute(n *node, name string, r *resource) (string, bool) {
 			return rn.options.clusterName, rn.options.clusterName != ""
 		}
 	}
-	if r != nil && n.isGuest() && r.meta["container-attribute-target"] == "host" {
-		if n = hostOf(n); n == nil {
-			return "", false
-		}
-	}
 	v, ok := n.attrs[name]
 	return v, ok
-}
-
-// hostOf returns the node that carries a guest: where its container will run if
-// that is decided, else where it runs; nil if nowhere.
-func hostOf(guest *node) *node {
-	container := guest.container()
-	if container == nil {
-		return nil
-	}
-	if container.placed {
-		return container.assigned
-	}
-	return container.current()
 }
 
 // submatches replaces %0 to %9 by the submatches of a resource pattern.
