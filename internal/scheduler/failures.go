@@ -311,7 +311,7 @@ func (rn *run) ownFailCount(r *resource, n *node, effective bool) (count score, 
 		count = count.add(f.count)
 		last = max(last, f.last)
 	}
-	if effective && count > 0 && last > 0 && r.failTimeout > 0 && !rn.neverExpires(r, n, nil) {
+	if effective && count > 0 && last > 0 && r.failTimeout > 0 && !rn.neverExpires(r, n) {
 		if rn.now.Unix() > last+r.failTimeout {
 			count = 0
 		} else {
@@ -321,17 +321,11 @@ func (rn *run) ownFailCount(r *resource, n *node, effective bool) (count score, 
 	return count, last
 }
 
-// neverExpires tells whether a failure of r on n, the entry e if that is not
-// nil, is of an operation that is written with on-fail=block.
-func (rn *run) neverExpires(r *resource, n *node, e *cluster.HistoryEntry) bool {
+// neverExpires tells whether the history of r on n has a failure of an operation
+// that is written with on-fail=block.
+func (rn *run) neverExpires(r *resource, n *node) bool {
 	for _, op := range r.ops {
 		if op.config == nil || op.config.Attr("on-fail") != "block" {
-			continue
-		}
-		if e != nil {
-			if op.failedIn(e) {
-				return true
-			}
 			continue
 		}
 		for _, h := range r.history {
@@ -368,7 +362,7 @@ func (u *historyReader) expired(e *event) bool {
 	var counting score
 	if r.failTimeout > 0 && e.LastRCChange >= 0 {
 		expired = rn.now.Unix() >= e.LastRCChange+r.failTimeout && !u.waitsForFencing(e)
-		counting, _ = rn.ownFailCountOf(r, n, e.HistoryEntry)
+		counting, _ = rn.ownFailCount(r, n, true)
 	}
 	lastFailure := strings.HasSuffix(e.ID, "_last_failure_0")
 	clear := ""
@@ -399,16 +393,6 @@ func (u *historyReader) expired(e *event) bool {
 		}
 	}
 	return expired
-}
-
-// ownFailCountOf is the unexpired fail count, where the failure in question
-// is e.
-func (rn *run) ownFailCountOf(r *resource, n *node, e *cluster.HistoryEntry) (count score, last int64) {
-	count, last = rn.ownFailCount(r, n, false)
-	if count > 0 && last > 0 && r.failTimeout > 0 && rn.now.Unix() > last+r.failTimeout && !rn.neverExpires(r, n, e) {
-		count = 0
-	}
-	return count, last
 }
 
 // waitsForFencing: the failed monitor of a connection with a reconnect interval

@@ -87,6 +87,10 @@ func (rn *run) applyChange(r *resource, n *node, e *cluster.HistoryEntry) bool {
 	switch {
 	case change == digestSame:
 		return false
+	case change == digestRestart && e.IntervalMS > 0:
+		// Only the operation itself: what the start depends on is compared with
+		// the start's own entry.
+		rn.newAction(r, e.Operation, e.IntervalMS, n, false)
 	case change == digestRestart:
 		rn.forceAgain(r, n, e)
 	case e.IntervalMS > 0:

@@ -213,16 +213,20 @@ func (w *writer) addEntry(a *cluster.Action, task string, rc int) {
 	h.Operations = ops
 }
 
-// historyOf finds a node's history of the resource of an action, or adds it.
+// historyOf finds a node's history of the resource of an action, or adds it. Where
+// a node has several of the same name, none of them can be meant.
 func historyOf(n *cluster.NodeStatus, a *cluster.Action) *cluster.ResourceHistory {
-	for i := range n.History {
-		if n.History[i].ID == a.Name {
-			return &n.History[i]
+	for _, id := range []string{a.Name, a.Instance} {
+		var found *cluster.ResourceHistory
+		matches := 0
+		for i := range n.History {
+			if n.History[i].ID == id {
+				found = &n.History[i]
+				matches++
+			}
 		}
-	}
-	for i := range n.History {
-		if n.History[i].ID == a.Resource || n.History[i].ID == a.Instance {
-			return &n.History[i]
+		if matches == 1 {
+			return found
 		}
 	}
 	n.History = append(n.History, cluster.ResourceHistory{ID: a.Name, Agent: a.Agent})
