@@ -180,13 +180,16 @@ func failures(s *cluster.State) []Failure {
 	var out []Failure
 	for i := range s.Members {
 		m := &s.Members[i]
+		seen := map[string]bool{} // the newest entry and the last failure may be the same operation
 		for j := range m.History {
 			h := &m.History[j]
 			for k := range h.Operations {
 				e := &h.Operations[k]
-				if !e.Failed() {
+				key := fmt.Sprintf("%s %s %d %d", h.ID, e.Operation, e.IntervalMS, e.CallID)
+				if !e.Failed() || seen[key] {
 					continue
 				}
+				seen[key] = true
 				op := e.Operation
 				if e.IntervalMS > 0 {
 					op = fmt.Sprintf("%s every %s", op, time.Duration(e.IntervalMS)*time.Millisecond)

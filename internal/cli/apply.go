@@ -144,7 +144,7 @@ func printPlan(out io.Writer, st style, p *api.Plan) {
 			case m.To != "":
 				where = "on " + m.To
 			}
-			t.add("  "+st.bold(m.What), m.Instance, where, st.faint(m.Reason))
+			t.add("  "+st.bold(m.What), m.Instance, where, st.faint(strings.TrimPrefix(m.Reason, "on "+m.To+": ")))
 		}
 		t.print(out)
 	}
