@@ -55,7 +55,25 @@ func parseStat(line []byte) (stat, error) {
 
 // members returns the living processes of the session that id leads or led, and
 // its descendants in whatever session; with itself if it lives.
-func (id ID) members() []int {
+func (id ID) members() []stat { return id.membersOf(processes(), nil) }
+
+// membersOf looks in a snapshot; sessions are more sessions to count.
+func (id ID) membersOf(all map[int]stat, sessions map[int]bool) []stat {
+	// The number is not given out again while a session bears it.
+	if leader, ok := all[id.PID]; ok && leader.start != id.Start {
+		return nil
+	}
+	var found []stat
+	for _, s := range all {
+		if !s.dead() && s.start >= id.Start && (s.session == id.PID || sessions[s.session] || id.descends(all, s)) {
+			found = append(found, s)
+		}
+	}
+	return found
+}
+
+// processes reads /proc.
+func processes() map[int]stat {
 	dir, err := os.Open("/proc")
 	if err != nil {
 		return nil
@@ -65,27 +83,17 @@ func (id ID) members() []int {
 	if err != nil {
 		return nil
 	}
-	parents := make(map[int]stat)
+	all := make(map[int]stat)
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
 		if err != nil {
 			continue
 		}
 		if s, err := readStat(pid); err == nil {
-			parents[pid] = s
+			all[pid] = s
 		}
 	}
-	// The number is not given out again while a session bears it.
-	if leader, ok := parents[id.PID]; ok && leader.start != id.Start {
-		return nil
-	}
-	var found []int
-	for pid, s := range parents {
-		if !s.dead() && s.start >= id.Start && (s.session == id.PID || id.descends(parents, s)) {
-			found = append(found, pid)
-		}
-	}
-	return found
+	return all
 }
 
 // descends tells whether s is the process or below it.
@@ -108,8 +116,8 @@ func (id ID) Rest() int { return len(id.members()) }
 
 // SignalAll sends sig to every process of its session, and below it.
 func (id ID) SignalAll(sig syscall.Signal) {
-	for _, pid := range id.members() {
-		syscall.Kill(pid, sig)
+	for _, s := range id.members() {
+		syscall.Kill(s.pid, sig)
 	}
 }
 
@@ -119,16 +127,26 @@ func (id ID) SignalAll(sig syscall.Signal) {
 // five seconds: what stands in uninterruptible sleep cannot be killed.
 func (id ID) Kill() error {
 	deadline := time.Now().Add(5 * time.Second)
+	killed := make(map[int]uint64) // start time by process id
+	sessions := make(map[int]bool) // of descendants: what was orphaned in between still belongs there
 	for pause := 200 * time.Microsecond; ; pause = min(2*pause, 50*time.Millisecond) {
-		members := id.members()
-		if len(members) == 0 {
+		all := processes()
+		for _, s := range id.membersOf(all, sessions) {
+			syscall.Kill(s.pid, syscall.SIGKILL)
+			killed[s.pid] = s.start
+			sessions[s.session] = true
+		}
+		left := 0
+		for pid, start := range killed {
+			if s, ok := all[pid]; ok && s.start == start && !s.dead() {
+				left++
+			}
+		}
+		if left == 0 {
 			return nil
 		}
-		for _, pid := range members {
-			syscall.Kill(pid, syscall.SIGKILL)
-		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("kill process %d: %d processes do not end", id.PID, len(members))
+			return fmt.Errorf("kill process %d: %d processes do not end", id.PID, left)
 		}
 		time.Sleep(pause)
 	}
