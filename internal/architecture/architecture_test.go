@@ -37,7 +37,7 @@ var mayImport = map[string][]string{
 	// The API derives views from State, and checks and compares configurations.
 	"api":    {"cluster", "config", "core"},
 	"daemon": {"agent", "api", "cluster", "config", "core", "driver", "pacemaker", "scheduler"},
-	"lab":    {},
+	"lab":    {"api"}, // a client of the clusters that it forms
 	// The command line is a client of the API; what else it names are the other
 	// faces of the binary (daemon, lab, agents, helper commands), and reading files.
 	"cli": {"agent", "api", "cluster", "config", "daemon", "lab", "pacemaker", "scheduler", "sim"},

@@ -122,5 +122,6 @@ var commands = []func() *cobra.Command{
 	newResource,
 	newFence,
 	newLab,
+	newDemo,
 	newVersion,
 }

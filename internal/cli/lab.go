@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"linuxha/internal/cluster"
 	"linuxha/internal/lab"
 )
 
@@ -61,8 +62,8 @@ func newLabUp(o *labOptions) *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			spec.Name = o.name
-			if err := spec.Validate(); err != nil {
-				return &ExitError{ExitUsage, err}
+			if err := checkLab(spec, detection); err != nil {
+				return err
 			}
 			binary, err := os.Executable()
 			if err != nil {
@@ -75,6 +76,12 @@ func newLabUp(o *labOptions) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			booted := time.Since(begun)
+			if !bare {
+				if err := l.Form(ctx, detection); err != nil {
+					return errors.Join(err, l.Down(context.WithoutCancel(ctx)))
+				}
+			}
 			status, err := l.Status()
 			if err != nil {
 				return err
@@ -83,7 +90,10 @@ func newLabUp(o *labOptions) *cobra.Command {
 				return printJSON(cmd.OutOrStdout(), status)
 			}
 			fmt.Fprintf(cmd.ErrOrStderr(), "%d hosts and a client stand after %v; their disks are below %s (%s)\n",
-				spec.Nodes, time.Since(begun).Round(time.Millisecond), status.Dir, status.Filesystem)
+				spec.Nodes, booted.Round(time.Millisecond), status.Dir, status.Filesystem)
+			if !bare {
+				fmt.Fprintf(cmd.ErrOrStderr(), "they are a cluster after %v: 'ha lab exec host1 -- ha status' shows it\n", time.Since(begun).Round(time.Millisecond))
+			}
 			if status.Filesystem == "tmpfs" {
 				fmt.Fprintln(cmd.ErrOrStderr(), "that is memory: set HA_LAB_DIR to a directory on a disk, else synced writes cost nothing here")
 			}
@@ -95,6 +105,17 @@ func newLabUp(o *labOptions) *cobra.Command {
 	cmd.Flags().StringVar(&detection, "detection", detection, "failure detection: extreme, fast, normal or patient")
 	cmd.Flags().BoolVar(&bare, "bare", false, "only the hosts, no cluster")
 	return cmd
+}
+
+// checkLab refuses a lab that cannot be made, before anything is.
+func checkLab(spec lab.Spec, detection string) error {
+	if err := spec.Validate(); err != nil {
+		return &ExitError{ExitUsage, err}
+	}
+	if _, ok := cluster.Presets[detection]; !ok {
+		return usage("--detection %q: want extreme, fast, normal or patient", detection)
+	}
+	return nil
 }
 
 func newLabStatus(o *labOptions) *cobra.Command {

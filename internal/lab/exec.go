@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -219,30 +218,41 @@ func (l *Lab) has(host string) bool {
 }
 
 // Output runs a command on a host and returns what it wrote to standard output
-// and standard error.
+// and standard error until its end; what it left running may write on, unread.
 func (l *Lab) Output(ctx context.Context, host string, args ...string) (stdout, stderr string, err error) {
-	var outputs [2]string
-	var writers [2]*os.File
-	var wait sync.WaitGroup
-	for i := range writers {
-		r, w, err := os.Pipe()
-		if err != nil {
-			return "", "", err
-		}
-		writers[i] = w
-		wait.Go(func() {
-			defer r.Close()
-			text, _ := io.ReadAll(r) // what was read until the error is what there is
-			outputs[i] = string(text)
-		})
-	}
-	err = l.Run(ctx, Command{Host: host, Args: args, Stdout: writers[0], Stderr: writers[1]})
-	for _, w := range writers {
-		w.Close()
-	}
-	wait.Wait()
-	return outputs[0], outputs[1], err
+	return l.output(ctx, Command{Host: host, Args: args})
 }
+
+func (l *Lab) output(ctx context.Context, c Command) (stdout, stderr string, err error) {
+	var outputs [2]*os.File
+	for i := range outputs {
+		fd, err := unix.MemfdCreate("output", unix.MFD_CLOEXEC)
+		if err != nil {
+			return "", "", fmt.Errorf("make room for the output: %w", err)
+		}
+		outputs[i] = os.NewFile(uintptr(fd), "output")
+		defer outputs[i].Close()
+		// Appending, the descriptors of several processes do not overwrite
+		// each other's output.
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFL, unix.O_APPEND); err != nil {
+			return "", "", fmt.Errorf("make room for the output: %w", err)
+		}
+	}
+	c.Stdout, c.Stderr = outputs[0], outputs[1]
+	err = l.Run(ctx, c)
+	var texts [2]string
+	for i, file := range outputs {
+		text, readErr := io.ReadAll(io.NewSectionReader(file, 0, maxOutput))
+		if readErr != nil {
+			return "", "", errors.Join(err, fmt.Errorf("read the output: %w", readErr))
+		}
+		texts[i] = string(text)
+	}
+	return texts[0], texts[1], err
+}
+
+// maxOutput bounds what Output keeps of a stream, in bytes.
+const maxOutput = 64 << 20
 
 // Interact runs a command on a host as ssh would: with the caller's standard
 // descriptors, its terminal if it has one, and its signals. It returns as Run.

@@ -178,7 +178,6 @@ func (h *host) bringUp(m *machine) error {
 	spec := initSpec{
 		hostID: h.hostID, Dir: string(h.dir), Binary: h.lab.dir.binary(), Power: h.lab.dir.power(), BootID: m.bootID,
 		Everyone: h.lab.spec.hosts(), Unprivileged: h.lab.unprivileged, Cgroup: h.lab.cgroup != "",
-		Daemon: h.lab.spec.Daemon && h.node(),
 	}
 	text, err := json.Marshal(spec)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -34,7 +35,6 @@ type initSpec struct {
 	Everyone     []hostID `json:"everyone"`
 	Unprivileged bool     `json:"unprivileged"`
 	Cgroup       bool     `json:"cgroup"`
-	Daemon       bool     `json:"daemon"`
 }
 
 // initMain is process 1 of a host: it mounts the host's root, starts the daemon,
@@ -77,7 +77,7 @@ func initMain(args []string) int {
 		}
 		switch line {
 		case "go\n":
-			err = host.startDaemon(spec)
+			err = host.startDaemon()
 		case "stop\n":
 			err = host.stopAll()
 		case "continue\n":
@@ -160,11 +160,13 @@ func (p *initProcess) reap() {
 	}
 }
 
-// startDaemon starts 'ha daemon', whose output goes to the host's
-// /var/log/ha.log.
-func (p *initProcess) startDaemon(spec initSpec) error {
-	if !spec.Daemon {
+// startDaemon starts 'ha daemon' if the host belongs to a cluster, as an init
+// system would; its output goes to the host's /var/log/ha.log.
+func (p *initProcess) startDaemon() error {
+	if _, err := os.Stat("/etc/ha/node.json"); errors.Is(err, fs.ErrNotExist) {
 		return nil
+	} else if err != nil {
+		return err
 	}
 	null, err := os.Open(os.DevNull)
 	if err != nil {

@@ -42,6 +42,8 @@ const (
 	faceInit       = "ha-lab-init"
 	faceFence      = "fence_lab"
 	faceProbe      = "ha-lab-probe"
+	faceServer     = "ha-lab-server"
+	faceKill       = "ha-lab-kill"
 )
 
 // Faces maps the names (argv[0]) under which the binary does the lab's inner
@@ -52,6 +54,8 @@ func Faces() map[string]func(args []string) int {
 		faceInit:       initMain,
 		faceFence:      fenceMain,
 		faceProbe:      probeMain,
+		faceServer:     serverMain,
+		faceKill:       killMain,
 	}
 }
 
@@ -60,8 +64,6 @@ type Spec struct {
 	Name  string `json:"name"`
 	Nodes int    `json:"nodes"`
 	Links int    `json:"links"`
-	// Daemon has each node start the daemon when it boots.
-	Daemon bool `json:"daemon"`
 }
 
 var labName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)

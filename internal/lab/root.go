@@ -215,6 +215,7 @@ func (m *mounter) install(spec initSpec, dir hostDirectory) {
 		m.hideClusterTools()
 		m.replace("/usr/sbin/ha", "")
 		m.link("/usr/sbin/"+faceFence, "ha")
+		m.link("/usr/sbin/"+faceServer, "ha")
 		id := strings.ReplaceAll(spec.BootID, "-", "") // any random number does
 		hosts := "127.0.0.1 localhost\n::1 localhost\n"
 		for _, h := range spec.Everyone {
