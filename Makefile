@@ -19,7 +19,7 @@ demo: build
 	bin/ha demo
 
 bench: build
-	bin/ha lab bench
+	bin/ha lab bench --name bench
 
 clean:
 	rm -rf bin
