@@ -114,7 +114,7 @@ func (l *Lab) formWithService(ctx context.Context, detection string) error {
 	if err := l.Form(ctx, detection); err != nil {
 		return err
 	}
-	return l.Apply(ctx, l.BaseConfig(detection)+serviceConfig(processServer))
+	return l.Apply(ctx, l.BaseConfig(detection)+ServiceConfig(ProcessServer))
 }
 
 func benchCluster(ctx context.Context, spec Spec, binary string, runs int, detection string, goal time.Duration, say func(string), record func(Measurement)) (err error) {
@@ -136,7 +136,7 @@ func benchCluster(ctx context.Context, spec Spec, binary string, runs int, detec
 		{"host crash, fenced, served again", goal, l.Crash, moved},
 		{"all links of a host cut", 0, func(active string) error { return l.Cut(Cut{Host: active, Direction: Both}) }, moved},
 		{"server process killed", 60 * time.Millisecond, func(active string) error { return l.killServer(ctx, active) },
-			func(s *api.Status, _ string) bool { return servedBy(s) != "" }},
+			func(s *api.Status, _ string) bool { return ServedBy(s) != "" }},
 		{"planned move", 100 * time.Millisecond, func(active string) error {
 			_, err := l.ha(ctx, active, "resource", "move", serviceGroup)
 			return err
@@ -168,9 +168,9 @@ func benchCluster(ctx context.Context, spec Spec, binary string, runs int, detec
 
 // placeService has the service run on the leader, or on another node.
 func (l *Lab) placeService(ctx context.Context, onLeader bool) error {
-	wanted := func(s *api.Status) bool { return (servedBy(s) == s.Leader) == onLeader }
+	wanted := func(s *api.Status) bool { return (ServedBy(s) == s.Leader) == onLeader }
 	status, err := l.Await(ctx, serviceTimeout, "every node is online and the service runs", func(s *api.Status) bool {
-		return l.allOnline(s) && servedBy(s) != ""
+		return l.AllOnline(s) && ServedBy(s) != ""
 	})
 	if err != nil || wanted(status) {
 		return err
@@ -186,7 +186,7 @@ func (l *Lab) placeService(ctx context.Context, onLeader bool) error {
 	if _, err := l.ha(ctx, to, "resource", "move", serviceGroup, to); err != nil {
 		return err
 	}
-	_, err = l.Await(ctx, serviceTimeout, "the service runs on "+to, func(s *api.Status) bool { return servedBy(s) == to })
+	_, err = l.Await(ctx, serviceTimeout, "the service runs on "+to, func(s *api.Status) bool { return ServedBy(s) == to })
 	return err
 }
 

@@ -45,7 +45,7 @@ func (l *Lab) Form(ctx context.Context, detection string) error {
 	if err := l.Apply(ctx, l.BaseConfig(detection)); err != nil {
 		return err
 	}
-	_, err = l.Await(ctx, formTimeout, "every node is online", func(s *api.Status) bool { return l.allOnline(s) })
+	_, err = l.Await(ctx, formTimeout, "every node is online", func(s *api.Status) bool { return l.AllOnline(s) })
 	return err
 }
 
@@ -156,7 +156,7 @@ func describe(s *api.Status) string {
 		parts = append(parts, n.Name+" "+n.State)
 	}
 	for _, id := range primitives(s.Resources) {
-		parts = append(parts, fmt.Sprintf("%s on %q", id, placeOf(s, id)))
+		parts = append(parts, fmt.Sprintf("%s on %q", id, PlaceOf(s, id)))
 	}
 	for _, f := range s.Failures {
 		parts = append(parts, fmt.Sprintf("%s of %s on %s failed: %s", f.Operation, f.Resource, f.Node, f.Reason))
@@ -164,9 +164,9 @@ func describe(s *api.Status) string {
 	return strings.Join(parts, ", ")
 }
 
-// allOnline reports whether every node of the lab is online and not in standby,
+// AllOnline reports whether every node of the lab is online and not in standby,
 // and nothing is being fenced.
-func (l *Lab) allOnline(s *api.Status) bool {
+func (l *Lab) AllOnline(s *api.Status) bool {
 	online := 0
 	for _, n := range s.Nodes {
 		if n.State == "online" && !n.Standby {
@@ -176,9 +176,9 @@ func (l *Lab) allOnline(s *api.Status) bool {
 	return online == l.Spec.Nodes && len(s.Fencings) == 0
 }
 
-// placeOf returns the node on which a primitive is started, "" if there is none
+// PlaceOf returns the node on which a primitive is started, "" if there is none
 // or more than one.
-func placeOf(s *api.Status, id string) string {
+func PlaceOf(s *api.Status, id string) string {
 	var find func([]api.Resource) *api.Resource
 	find = func(all []api.Resource) *api.Resource {
 		for i := range all {

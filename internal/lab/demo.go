@@ -24,10 +24,10 @@ func (l *Lab) Demo(ctx context.Context, detection string, say func(string), tell
 	if err := l.Form(ctx, detection); err != nil {
 		return err
 	}
-	if err := l.Apply(ctx, l.BaseConfig(detection)+serviceConfig(webServer)); err != nil {
+	if err := l.Apply(ctx, l.BaseConfig(detection)+ServiceConfig(WebServer)); err != nil {
 		return err
 	}
-	if _, err := l.Await(ctx, serviceTimeout, "the web site runs", func(s *api.Status) bool { return servedBy(s) != "" }); err != nil {
+	if _, err := l.Await(ctx, serviceTimeout, "the web site runs", func(s *api.Status) bool { return ServedBy(s) != "" }); err != nil {
 		return err
 	}
 	say(fmt.Sprintf("the web site answers at http://%s after %.1f s", ServiceTarget, time.Since(begun).Seconds()))
@@ -46,7 +46,7 @@ func (l *Lab) Demo(ctx context.Context, detection string, say func(string), tell
 		}
 	}
 	say("waiting until every node is back")
-	_, err := l.Await(ctx, serviceTimeout, "every node is online", l.allOnline)
+	_, err := l.Await(ctx, serviceTimeout, "every node is online", l.AllOnline)
 	return err
 }
 
@@ -62,12 +62,12 @@ type demoStep struct {
 
 // moved: the service runs on another node than before.
 func moved(s *api.Status, active string) bool {
-	node := servedBy(s)
+	node := ServedBy(s)
 	return node != "" && node != active
 }
 
 // stayed: the service runs where it was.
-func stayed(s *api.Status, active string) bool { return servedBy(s) == active }
+func stayed(s *api.Status, active string) bool { return ServedBy(s) == active }
 
 func (l *Lab) demoSteps(ctx context.Context) []demoStep {
 	heal := func(string) error { return l.Heal("") }
@@ -75,7 +75,7 @@ func (l *Lab) demoSteps(ctx context.Context) []demoStep {
 		{
 			name: "server killed", announce: "killing the web server's process",
 			act:  func(active string) error { return l.killServer(ctx, active) },
-			done: func(s *api.Status, _ string) bool { return servedBy(s) != "" },
+			done: func(s *api.Status, _ string) bool { return ServedBy(s) != "" },
 			tell: func(o Outage) string {
 				if o.To == o.From {
 					return "the web server on " + o.From + " was killed; it was started again there"

@@ -20,9 +20,8 @@ const (
 // ServiceTarget is where a client reaches the service.
 var ServiceTarget = netip.MustParseAddrPort("10.77.1.100:80")
 
-// serviceConfig describes the service; server is the block's body for the agent
-// that runs the server.
-func serviceConfig(server string) string {
+// ServiceConfig describes the service; server is WebServer or ProcessServer.
+func ServiceConfig(server string) string {
 	return fmt.Sprintf(`
 resource %q {
   agent  = "ha:ip"
@@ -36,20 +35,20 @@ group %q { members = [%q, %q] }
 `, serviceAddress, ServiceTarget.Addr(), serviceServer, server, serviceGroup, serviceAddress, serviceServer)
 }
 
-// webServer is the built-in web server; processServer is any program under
-// ha:process.
-const webServer = `  agent  = "ha:web"
+// WebServer is the built-in web server, in the body of a resource block.
+const WebServer = `  agent  = "ha:web"
   params = { content = "the site is up\n" }
 `
 
-var processServer = fmt.Sprintf(`  agent  = "ha:process"
+// ProcessServer is a program like any other, under ha:process.
+var ProcessServer = fmt.Sprintf(`  agent  = "ha:process"
   params = { command = "/usr/sbin/%s %d", ready_tcp = "%d" }
 `, faceServer, ServiceTarget.Port(), ServiceTarget.Port())
 
-// servedBy returns the node that runs the whole service, "" if none does.
-func servedBy(s *api.Status) string {
-	node := placeOf(s, serviceServer)
-	if node != placeOf(s, serviceAddress) {
+// ServedBy returns the node that runs the whole service, "" if none does.
+func ServedBy(s *api.Status) string {
+	node := PlaceOf(s, serviceServer)
+	if node != PlaceOf(s, serviceAddress) {
 		return ""
 	}
 	return node
@@ -79,12 +78,12 @@ const serviceTimeout = 60 * time.Second
 func (l *Lab) measure(ctx context.Context, act func(active string) error, done func(s *api.Status, active string) bool) (Outage, error) {
 	var o Outage
 	before, err := l.Await(ctx, serviceTimeout, "every node is online and the service runs", func(s *api.Status) bool {
-		return l.allOnline(s) && servedBy(s) != ""
+		return l.AllOnline(s) && ServedBy(s) != ""
 	})
 	if err != nil {
 		return o, err
 	}
-	o.From = servedBy(before)
+	o.From = ServedBy(before)
 	o.Leader = before.Leader == o.From
 	p, err := l.StartProbe(ctx, Client, ServiceTarget, ProbeHTTP, 0)
 	if err != nil {
@@ -101,7 +100,7 @@ func (l *Lab) measure(ctx context.Context, act func(active string) error, done f
 	if err != nil {
 		return o, err
 	}
-	o.To = servedBy(after)
+	o.To = ServedBy(after)
 	if err := p.awaitAnswers(ctx, 40); err != nil {
 		return o, err
 	}
