@@ -1,6 +1,9 @@
 package cluster
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // FindResource returns the configured resource id, wherever it is nested, or nil.
 func (c *Config) FindResource(id string) *Resource {
@@ -97,4 +100,27 @@ func ConfiguredID(instance string) string {
 		return instance
 	}
 	return instance[:i]
+}
+
+// Priority returns the priority of a configured resource: its own, else that of
+// what contains it, else 0.
+func (c *Config) Priority(id string) int {
+	r, top := c.findPath(id)
+	for _, x := range []*Resource{r, top} {
+		if x == nil {
+			continue
+		}
+		switch text := Value(x.Meta, "priority"); strings.ToLower(strings.TrimPrefix(text, "+")) {
+		case "":
+		case "infinity":
+			return 1000000
+		case "-infinity":
+			return -1000000
+		default:
+			if n, err := strconv.Atoi(text); err == nil {
+				return n
+			}
+		}
+	}
+	return 0
 }

@@ -62,6 +62,9 @@ type Core struct {
 	leave    leaving
 	sent     sentResults
 	failover failover
+	two      pairing
+	graces   map[string]time.Duration // announced restarts of daemons: until when silence is no loss
+	forked   string                   // node that is heard and whose history and ours have parted
 
 	lastPacket  *event.Heartbeat
 	lastLocal   *event.Local
@@ -82,7 +85,7 @@ func New(o Options) (*Core, error) {
 	c := &Core{
 		options: o, now: o.Now, started: o.Now.Mono, random: random(o.Seed),
 		identity: id, state: &cluster.State{}, names: map[uint64]string{}, carriers: map[int]bool{},
-		engine: transition.New(), fences: fencing.New(),
+		engine: transition.New(), fences: fencing.New(), two: pairing{vote: fencing.New()}, graces: map[string]time.Duration{},
 	}
 	if reason := unusable(&o); reason != "" {
 		c.exit(event.Exit{Code: 1, Rejoin: true, Reason: reason})
@@ -135,6 +138,7 @@ func (c *Core) restore() error {
 		return err
 	}
 	c.raft = raft
+	c.two.unsure = c.unsureOf()
 	return nil
 }
 
@@ -191,16 +195,21 @@ func (c *Core) settle() {
 		return
 	}
 	c.detector.Tick(c.now.Mono)
+	c.reunite()
 	for range 50 { // a bound against a fault of ours, far above what happens
 		c.drain()
+		c.keepPair()
+		if c.two.force != nil && c.two.force.out {
+			break // the history so far has ended
+		}
 		c.elect()
 		c.watchLeadership()
 		if c.lead.active {
 			c.doLead()
 		}
+		c.keepContact()
 		c.executor.Tick(c.now)
 		c.takeExecutor()
-		c.keepContact()
 		c.keepRequests()
 		if !c.more() {
 			break
@@ -254,6 +263,7 @@ func (c *Core) nextDeadline() time.Duration {
 	sooner(c.lead.nextTick)
 	sooner(c.disk.lazyDue)
 	sooner(c.executor.Deadline())
+	sooner(c.two.vote.Deadline())
 	if c.lead.active {
 		sooner(c.engine.Deadline())
 		sooner(c.fences.Deadline())

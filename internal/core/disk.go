@@ -21,15 +21,15 @@ const (
 // disk is what this node wants durable. One batch is out at a time.
 type disk struct {
 	seq      uint64
-	out      bool // a batch is with the driver
-	outRaft  bool // ... with Raft's part
-	identity bool // the identity has changed
-	reset    bool
+	out      bool             // a batch is with the driver
+	outRaft  bool             // ... with Raft's part
+	identity bool             // the identity has changed
 	snapshot *raftpb.Snapshot // of our own state, for compaction
 	outSnap  uint64           // index of the snapshot in the batch that is out
 	snapAt   uint64           // index of the newest durable snapshot
 	lazyDue  time.Duration
-	done     bool // the first batch, which begins this incarnation, is durable
+	forced   *consensus.Start // of a new lineage, for or with the disk
+	done     bool             // the first batch, which begins this incarnation, is durable
 }
 
 // first tells whether this incarnation is not durable yet: nothing else happens before.
@@ -41,15 +41,22 @@ func (c *Core) maybePersist() {
 	if d.out || c.over {
 		return
 	}
+	if d.forced != nil {
+		d.seq++
+		id := c.identity
+		d.out, d.identity, d.snapshot, d.lazyDue = true, false, nil, 0
+		c.out.Persist = &event.Persist{Seq: d.seq, Reset: true, Identity: &id, Snapshot: d.forced.Snapshot, Entries: d.forced.Entries, HardState: d.forced.HardState}
+		return
+	}
 	now, lazy := c.raft.Pending()
 	d.lazyDue = dueFrom(lazy, d.lazyDue, c.now.Mono+lazyCommit)
 	late := lazy && c.now.Mono >= d.lazyDue
-	if !now && !late && !d.identity && d.snapshot == nil && !d.reset {
+	if !now && !late && !d.identity && d.snapshot == nil {
 		return
 	}
 	d.seq++
-	p := &event.Persist{Seq: d.seq, Reset: d.reset}
-	if d.identity || d.reset {
+	p := &event.Persist{Seq: d.seq}
+	if d.identity {
 		id := c.identity
 		p.Identity = &id
 	}
@@ -63,7 +70,7 @@ func (c *Core) maybePersist() {
 			p.CompactTo = d.outSnap - compactBehind
 		}
 	}
-	d.identity, d.reset, d.snapshot, d.lazyDue = false, false, nil, 0
+	d.identity, d.snapshot, d.lazyDue = false, nil, 0
 	d.out = true
 	c.out.Persist = p
 }
@@ -89,6 +96,11 @@ func (c *Core) persisted(e event.Persisted) {
 		return
 	}
 	d.out, d.done = false, true
+	if d.forced != nil {
+		d.snapAt = d.forced.Snapshot.GetMetadata().GetIndex()
+		c.goOn()
+		return
+	}
 	if d.outSnap > 0 {
 		d.snapAt = d.outSnap
 		if d.outSnap > compactBehind {

@@ -14,11 +14,13 @@ import (
 // election is this node's part in finding a leader. Raft's own timers are not
 // used: the failure detector says when.
 type election struct {
-	since time.Duration // no leader is heard since then; 0: one is
-	due   time.Duration // next campaign of this node; 0: none planned
-	tries int
-	held  []heldVote // vote requests that wait for the leader to be lost
-	lost  lossOfLeader
+	since  time.Duration // no leader is heard since then; 0: one is
+	due    time.Duration // next campaign of this node; 0: none planned
+	tries  int
+	term   uint64        // newest seen
+	termAt time.Duration // since when
+	held   []heldVote    // vote requests that wait for the leader to be lost
+	lost   lossOfLeader
 }
 
 // lossOfLeader is when and how the last leader was lost, for the event log.
@@ -58,6 +60,9 @@ func (c *Core) elect() {
 	e := &c.election
 	now := c.now.Mono
 	dead := c.detector.Times().Dead
+	if t := c.raft.Term(); t != e.term {
+		e.term, e.termAt = t, now
+	}
 	if c.leaderHeard() || c.raft.Leads() {
 		e.since, e.due, e.tries = 0, 0, 0
 		e.held = slices.DeleteFunc(e.held, func(h heldVote) bool { return now-h.at > dead })
@@ -87,7 +92,7 @@ func (c *Core) elect() {
 			return
 		}
 	}
-	if !c.raft.IsVoter(c.identity.RaftID) || !c.hearsMajority() || c.leave.asked {
+	if !c.raft.IsVoter(c.identity.RaftID) || !c.hearsMajority() || c.leave.asked || len(c.two.unsure) > 0 || c.forked != "" {
 		e.due = 0
 		return
 	}
@@ -97,9 +102,13 @@ func (c *Core) elect() {
 		if e.tries > 0 {
 			wait += step + c.random.upTo(step)
 		}
-		e.due = max(e.since, now) + wait
+		e.due = now + wait
 		if e.tries == 0 {
 			e.due = e.since + wait
+		}
+		if c.raft.Leader() == 0 && len(c.raft.Conf().GetVoters()) > 1 {
+			// Somebody's election is under way: it gets its chance.
+			e.due = max(e.due, e.termAt+step+wait)
 		}
 	}
 	if now < e.due {

@@ -15,14 +15,24 @@ func (c *Core) beginFencing(m *cluster.Member, reason string) *cluster.FenceBegi
 	if !c.state.Config.FencingEnabled() || c.state.OpenFencing(m.Name) != nil || !c.fences.MayBegin(c.now.Mono, m.Name) {
 		return nil
 	}
-	action := c.state.Config.Option("fencing-action", "stonith-action")
-	if action != "off" {
-		action = "reboot"
-	}
+	action := c.fenceAction()
 	if len(fencing.Routes(&c.state.Config, m.Name, action)) == 0 {
 		return nil
 	}
 	return &cluster.FenceBegin{Target: m.Incarnation, Action: action, Reason: reason, Caller: c.self.Node}
+}
+
+// routes returns the ways of fencing a node.
+func (c *Core) routes(target, action string) []fencing.Route {
+	return fencing.Routes(&c.state.Config, target, action)
+}
+
+// fenceAction is what a lost node is fenced with.
+func (c *Core) fenceAction() string {
+	if c.state.Config.Option("fencing-action", "stonith-action") == "off" {
+		return "off"
+	}
+	return "reboot"
 }
 
 // leadFencing begins what fencings there have to be, and carries out the open ones.
@@ -36,7 +46,7 @@ func (c *Core) leadFencing() {
 			}
 		}
 	}
-	for _, t := range c.fences.Review(now, c.state, c.headStart) {
+	for _, t := range c.fences.Review(now, c.state, c.routes, c.headStart) {
 		c.trace("%s", t)
 	}
 	for _, id := range c.fences.Due(now) {
@@ -97,7 +107,10 @@ func (c *Core) fenceCalled(e event.FenceCalled) {
 		verdict = "failed: " + e.Error
 	}
 	c.trace("%s %s of %s %s after %v", e.Call.Device, e.Call.Action, e.Call.Target.Node, verdict, e.Took)
-	if c.lead.term != 0 {
+	switch {
+	case e.Call.ID&localFence != 0:
+		c.two.vote.Called(c.now.Mono, e)
+	case c.lead.term != 0:
 		c.fences.Called(c.now.Mono, e)
 	}
 }

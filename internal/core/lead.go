@@ -31,7 +31,6 @@ type leadership struct {
 	mayLeave  map[string]cluster.Incarnation // leaving members on which everything is stopped
 	suspects  map[string]time.Duration       // members that are silent: since when the others are asked
 	handover  time.Duration                  // last attempt
-	graces    map[string]time.Duration       // announced restarts: until when silence is no loss
 	inherited []uint64                       // fencings that were open when it began to lead
 }
 
@@ -69,7 +68,7 @@ func (c *Core) watchLeadership() {
 		l.nextTick = c.now.Mono + c.tickInterval()
 		c.drain()
 	}
-	majority := c.hearsMajority()
+	majority := c.hearsMajority() && c.forked == ""
 	switch {
 	case l.active && !majority:
 		l.active, l.paused, l.round = false, true, 0
@@ -89,7 +88,7 @@ func (c *Core) assume() {
 	e := &c.election
 	c.lead = leadership{
 		term: c.raft.Term(), start: last, since: c.now.Mono,
-		wishes: map[string]wish{}, rounds: map[uint64]func(){}, suspects: map[string]time.Duration{}, graces: map[string]time.Duration{}, mayLeave: map[string]cluster.Incarnation{},
+		wishes: map[string]wish{}, rounds: map[uint64]func(){}, suspects: map[string]time.Duration{}, mayLeave: map[string]cluster.Incarnation{},
 	}
 	if e.since > 0 && e.lost.node != "" {
 		c.lead.elected = c.now.Mono - e.since
@@ -148,6 +147,11 @@ func (c *Core) settled() bool { return c.lead.active && c.raft.Applied() >= c.le
 func (c *Core) doLead() {
 	if c.raft.Applied()+1 < c.lead.start {
 		return // former leaders' entries first
+	}
+	if commands := c.forkCommands(); commands != nil {
+		c.want("fork", commands...)
+		c.flush()
+		return
 	}
 	c.reviewMembers()
 	if c.leave.asked && len(c.raft.Conf().GetVoters()) > 1 {
@@ -235,6 +239,10 @@ func (c *Core) changed(old *cluster.State, entry *cluster.Entry, rejections []*c
 	c.wishesOf(entry)
 	c.replies(entry, rejections)
 	c.followLife()
+	if c.identity.Forced != nil && c.state.Lineage.ID == c.identity.Lineage.ID {
+		c.identity.Forced = nil
+		c.disk.identity = true
+	}
 	if c.lead.term != 0 {
 		c.noteStages(old)
 		if c.material(old) {

@@ -80,8 +80,3 @@ func (c *Core) noteStages(old *cluster.State) {
 
 // material tells whether the applied state calls for a new plan.
 func (c *Core) material(old *cluster.State) bool { return c.engine.Material(old, c.state) }
-
-// forceQuorum makes this node the only voter.
-func (c *Core) forceQuorum(by string) *event.Refusal {
-	return refuse("unsafe", "forcing quorum is not possible yet")
-}

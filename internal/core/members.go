@@ -134,12 +134,12 @@ func (c *Core) reviewSameLife(m *cluster.Member, v heartbeat.View) {
 }
 
 // restarts tells whether a node announced that its daemon restarts, and still has time.
-func (c *Core) restarts(name string) bool { return c.now.Mono < c.lead.graces[name] }
+func (c *Core) restarts(name string) bool { return c.now.Mono < c.graces[name] }
 
 // reviewSilent looks at a member that should be heard and is not.
 func (c *Core) reviewSilent(m *cluster.Member, v heartbeat.View) {
 	now := c.now.Mono
-	if c.detector.InDoubt(now) || c.restarts(m.Name) {
+	if c.detector.InDoubt(now) || c.restarts(m.Name) || v.New {
 		return
 	}
 	if v.Packet.Counter < m.Incarnation.Counter && now-c.started < max(startGrace, 10*c.detector.Times().Dead) {
@@ -312,8 +312,8 @@ func (c *Core) stopping(e event.Stopping) {
 
 // leaves takes a peer's announcement.
 func (c *Core) leaves(from cluster.Incarnation, l *event.Leave) {
-	if c.lead.term != 0 && l.Restart {
-		c.lead.graces[from.Node] = c.now.Mono + restartGrace
+	if l.Restart {
+		c.graces[from.Node] = c.now.Mono + restartGrace
 		c.trace("the daemon of %s restarts", from.Node)
 	}
 }

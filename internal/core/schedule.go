@@ -16,6 +16,7 @@ type scheduling struct {
 	id      uint64        // of the newest request
 	waits   bool          // its answer is awaited
 	asked   time.Duration // when
+	number  uint64        // of the newest transition
 	recheck time.Duration // when time alone may change the decision (Mono)
 }
 
@@ -90,7 +91,8 @@ func (c *Core) scheduled(e event.Scheduled) {
 		s.recheck = c.now.Mono + max(e.Plan.Recheck.Sub(c.now.Wall), time.Millisecond)
 	}
 	c.stageDecided(c.now.Mono - s.asked)
-	c.engine.Begin(c.now, c.state.Transition+1, e.Plan, c.state)
+	s.number = max(s.number, c.state.Transition) + 1
+	c.engine.Begin(c.now, s.number, e.Plan, c.state)
 	c.takeEngine()
 }
 

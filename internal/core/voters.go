@@ -67,7 +67,7 @@ func (c *Core) confChanges(conf *raftpb.ConfState) []*raftpb.ConfChangeSingle {
 		candidates = append(candidates, membership.Candidate{
 			ID: m.RaftID, Name: m.Name, Voter: slices.Contains(conf.GetVoters(), m.RaftID), Witness: m.Witness, Leader: self,
 			Online: m.State == cluster.NodeOnline, Off: m.Off() || m.State == cluster.NodeLeaving && len(c.state.Members) > 1,
-			CaughtUp: self || known && flows && v.Reachable && match+nearlyAll > c.raft.Commit(),
+			CaughtUp: self || known && flows && v.Reachable && match+nearlyAll > c.raft.Commit() && v.Packet.Voters >= c.raft.ConfIndex(),
 		})
 	}
 	wanted := membership.Voters(candidates)

@@ -152,6 +152,10 @@ func (c *Core) heard(e event.HeartbeatReceived) {
 	if p.Lineage == c.identity.Lineage.ID && p.RaftID != 0 && !c.removed(p.RaftID) {
 		c.names[p.RaftID] = p.Node
 	}
+	c.meet(p)
+	if c.over {
+		return
+	}
 	if c.detector.Received(c.now.Mono, e.Link, *p) {
 		c.trace("%s is heard, incarnation %d", p.Node, p.Counter)
 		if c.raft.Leads() {
@@ -180,9 +184,10 @@ func (c *Core) beat() {
 		Node: c.self.Node, Counter: c.self.Counter, Boot: c.self.Boot, RaftID: c.identity.RaftID,
 		Leaving: c.leave.asked, Lineage: c.identity.Lineage.ID, Term: c.raft.Term(), Leader: c.raft.Leader(),
 		LastIndex: index, LastTerm: term, Commit: c.raft.Commit(), Interval: t.Interval,
-		Heard: c.detector.Heard(c.now.Mono),
+		Heard: c.detector.Heard(c.now.Mono), Ancestors: c.ancestors(),
 	}
-	if c.raft.Leads() && !c.lead.active {
+	_, p.Voters = c.raft.Synced()
+	if c.raft.Leads() && !c.lead.active || c.state.Lineage.ID != c.identity.Lineage.ID {
 		p.Leader = 0
 	}
 	h := &event.Heartbeat{Packet: p, Peers: c.peerNames(), Limit: t.Stall / 2}

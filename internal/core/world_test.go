@@ -14,16 +14,17 @@ import (
 // world is a few cores with a perfect disk and a network that can be cut: just
 // enough to see the core work. The real simulator is internal/sim.
 type world struct {
-	t     *testing.T
-	now   time.Duration
-	queue eventQueue
-	order int
-	nodes map[string]*node
-	names []string
-	cut   map[[2]string]bool
-	log   []string
-	fail  bool // fence devices fail
-	calls []event.FenceCall
+	t          *testing.T
+	now        time.Duration
+	queue      eventQueue
+	order      int
+	nodes      map[string]*node
+	names      []string
+	cut        map[[2]string]bool
+	log        []string
+	fail       bool // fence devices fail
+	calls      []event.FenceCall
+	lastRaftID uint64
 }
 
 type node struct {
@@ -70,7 +71,7 @@ func (w *world) after(d time.Duration, do func()) {
 
 // newWorld forms a cluster of the named nodes: the first begins it, the others are admitted.
 func newWorld(t *testing.T, config cluster.Config, names ...string) *world {
-	w := &world{t: t, now: time.Hour, nodes: map[string]*node{}, names: names, cut: map[[2]string]bool{}}
+	w := &world{t: t, now: time.Hour, nodes: map[string]*node{}, names: names, cut: map[[2]string]bool{}, lastRaftID: 200}
 	lineage := cluster.Lineage{ID: "0123456789abcdef0123456789abcdef"}
 	first := cluster.Member{Name: names[0], RaftID: 101, Links: []string{"l0"}}
 	commands := []cluster.Command{{Init: &cluster.Init{Lineage: lineage, Config: config, First: first}}}
@@ -226,7 +227,7 @@ func (n *node) ready() {
 	for _, call := range r.Fences {
 		w.calls = append(w.calls, call)
 		later(10*time.Millisecond, func() {
-			ok := !w.fail
+			ok := !w.fail && n.core != nil
 			if target := w.nodes[call.Target.Node]; ok && target != nil {
 				target.crash()
 			}
@@ -248,6 +249,9 @@ func (n *node) ready() {
 	if r.Exit != nil {
 		n.exit = r.Exit
 		w.note("%s exits: %+v", n.name, *r.Exit)
+		if r.Exit.Rejoin {
+			w.after(50*time.Millisecond, func() { n.rejoin(life, 0) })
+		}
 		return
 	}
 	if r.Deadline > 0 && (n.wake == 0 || r.Deadline < n.wake || n.wake <= w.now) {
@@ -259,6 +263,41 @@ func (n *node) ready() {
 			}
 		})
 	}
+}
+
+// rejoin asks the leader for a new Raft id until it gets one, as the daemon does
+// over the join protocol, and starts afresh.
+func (n *node) rejoin(life int, asked uint64) {
+	w := n.w
+	if n.life != life {
+		return
+	}
+	again := func(id uint64) { w.after(50*time.Millisecond, func() { n.rejoin(life, id) }) }
+	leader := w.nodes[w.leader()]
+	if leader == nil {
+		again(0)
+		return
+	}
+	reply, ok := leader.reply[asked]
+	if ok && reply.Err == nil {
+		m := reply.Admitted
+		n.store.Apply(&event.Persist{Reset: true, Identity: &event.Identity{
+			Node: n.name, RaftID: m.RaftID, Lineage: leader.state.Lineage, Counter: max(n.store.Identity.Counter, m.Incarnation.Counter),
+		}})
+		n.start()
+		return
+	}
+	if asked != 0 && !ok {
+		again(asked)
+		return
+	}
+	requestID++
+	w.lastRaftID++
+	id := requestID
+	leader.step(event.Requested{ID: id, Request: event.Request{Commands: []cluster.Command{{Admit: &cluster.Admit{
+		Member: cluster.Member{Name: n.name, RaftID: w.lastRaftID, Links: []string{"l0"}},
+	}}}}})
+	again(id)
 }
 
 // run is a service that always does as it is told.

@@ -52,9 +52,22 @@ type Identity struct {
 	Machine string          `json:"machine,omitempty"` // what the state is bound to: a copied disk is not used
 	// Resigned is the synced promise not to act in Lineage any more (rule 6).
 	Resigned bool `json:"resigned,omitempty"`
+	// Fencing is whom this node, one of two voters, set out to fence by itself.
+	Fencing cluster.Incarnation `json:"fencing,omitzero"`
+	// Forced is why Lineage began with this node as sole voter, until its log says so.
+	Forced *Forced `json:"forced,omitempty"`
 	// Peers is the newest counter and log position seen of each peer: what
 	// peers remember, so that rolled-back state is noticed (rule 9).
 	Peers []PeerMemory `json:"peers,omitempty"`
+}
+
+// Forced is the reason of a forced configuration.
+type Forced struct {
+	Off    []string      `json:"off"`              // nodes that are off
+	Result string        `json:"result"`           // ok: fenced; confirmed: on an administrator's word
+	Device string        `json:"device,omitempty"` // that fenced
+	By     string        `json:"by,omitempty"`     // the administrator
+	Took   time.Duration `json:"took,omitempty"`   // from the decision to fence to its success
 }
 
 // PeerMemory is what a node remembers of a peer.

@@ -60,8 +60,8 @@ func (f *Coordinator) MayBegin(now time.Duration, node string) bool {
 }
 
 // Review takes up the open fencings of s, and drops those that have ended.
-// headStart gives the delay before the first call for a target.
-func (f *Coordinator) Review(now time.Duration, s *cluster.State, headStart func(target, action string) time.Duration) (trace []string) {
+// routes gives the ways to fence a target, headStart the delay before the first call.
+func (f *Coordinator) Review(now time.Duration, s *cluster.State, routes func(target, action string) []Route, headStart func(target, action string) time.Duration) (trace []string) {
 	f.jobs = slices.DeleteFunc(f.jobs, func(j *job) bool {
 		return !slices.ContainsFunc(s.Fencings, func(x cluster.Fencing) bool { return x.ID == j.id && x.Open() })
 	})
@@ -70,7 +70,7 @@ func (f *Coordinator) Review(now time.Duration, s *cluster.State, headStart func
 		if !x.Open() || f.job(x.ID) != nil {
 			continue
 		}
-		j := &job{id: x.ID, target: x.Target, action: x.Action, routes: Routes(&s.Config, x.Target.Node, x.Action), attempt: 1}
+		j := &job{id: x.ID, target: x.Target, action: x.Action, routes: routes(x.Target.Node, x.Action), attempt: 1}
 		j.until = now + headStart(x.Target.Node, x.Action)
 		if len(j.routes) == 0 {
 			j.fail("no device can fence it")

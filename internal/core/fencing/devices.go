@@ -281,3 +281,27 @@ func (d device) arguments(target string) []cluster.NVPair {
 
 // String names a step for the trace.
 func (s Step) String() string { return fmt.Sprintf("%s %s", s.Call.Device, s.Call.Action) }
+
+// EndingBoot returns those routes whose success surely ends the target's boot:
+// devices that cut storage or network only (they provide unfencing) do not.
+func EndingBoot(c *cluster.Config, routes []Route) []Route {
+	var ending []Route
+	for _, r := range routes {
+		if slices.ContainsFunc(r.Steps, func(s Step) bool { return endsBoot(c, s) }) {
+			ending = append(ending, r)
+		}
+	}
+	return ending
+}
+
+func endsBoot(c *cluster.Config, s Step) bool {
+	d := c.FindResource(s.Call.Device)
+	if d == nil {
+		return false
+	}
+	dev := open(c, d)
+	if cluster.Value(d.Meta, "provides") == "unfencing" || dev.param("provides") == "unfencing" {
+		return false
+	}
+	return !slices.Contains([]string{"fence_scsi", "fence_mpath", "fence_sanbox2", "fence_brocade", "fence_ifmib", "fence_cisco_mds", "fence_heuristics_ping", "fence_kdump"}, dev.agent.Type)
+}

@@ -41,6 +41,7 @@ type peer struct {
 	heardAt   time.Duration // when it came
 	links     [MaxLinks]link
 	reachable bool
+	was       bool          // this incarnation has been reachable
 	since     time.Duration // of reachable
 	reason    string        // why it is not reachable
 }
@@ -61,6 +62,7 @@ type link struct {
 type View struct {
 	Node      string
 	Reachable bool          // some link counts and the peer has not stalled
+	New       bool          // it was heard first less than a dead time ago, and not yet both ways
 	Heard     bool          // something came within the dead time, one way is enough
 	Since     time.Duration // of Reachable
 	HeardAt   time.Duration // when the newest packet came
@@ -105,6 +107,7 @@ func (d *Detector) Received(now time.Duration, number int, p Packet) (newer bool
 	case p.Counter > x.last.Counter || p.Boot != x.last.Boot:
 		// Failures of the former life say nothing about the link.
 		x.links = [MaxLinks]link{}
+		x.was = false
 		x.reachable, x.since, x.reason = false, now, "new incarnation, not yet heard both ways"
 		x.last = Packet{}
 		newer = true
@@ -237,6 +240,7 @@ func (d *Detector) judge(now time.Duration, x *peer) {
 	}
 	if ok := reason == ""; ok != x.reachable {
 		x.reachable, x.since = ok, now
+		x.was = x.was || ok
 	}
 	x.reason = reason
 }
@@ -289,7 +293,7 @@ func (d *Detector) Peer(now time.Duration, name string) (v View, ok bool) {
 
 func (d *Detector) view(now time.Duration, x *peer) View {
 	return View{
-		Node: x.name, Reachable: x.reachable, Heard: now-x.newest() < d.times.Dead,
+		Node: x.name, Reachable: x.reachable, New: !x.was && now-x.since < d.times.Dead, Heard: now-x.newest() < d.times.Dead,
 		Since: x.since, HeardAt: x.heardAt, Reason: x.reason, Packet: x.last,
 	}
 }

@@ -1,0 +1,367 @@
+package core
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"linuxha/internal/cluster"
+	"linuxha/internal/core/consensus"
+	"linuxha/internal/core/event"
+	"linuxha/internal/core/fencing"
+)
+
+// pairing is what a node of two voters needs to go on alone: fencing is the vote
+// (rule 6). It also serves a sole voter that boots and has to be sure of all
+// former voters first (rule 7).
+type pairing struct {
+	// seen is the newest change of voters that the other one has reported applied
+	// and synced since this daemon began, or that this node made as sole voter.
+	seen uint64
+	conf uint64 // index of the configuration last looked at
+	sole bool   // it had this node as the only voter
+
+	vote   *fencing.Coordinator
+	open   []cluster.Fencing // votes under way, by target
+	nextID uint64
+	began  time.Duration // of the newest vote
+	why    string        // what keeps this node from voting, as last traced
+
+	unsure []string // former voters that a sole voter has not reached since it booted
+
+	force *forcing
+}
+
+// localFence marks the ids of calls that belong to a vote.
+const localFence = uint64(1) << 62
+
+// forcing is a decision to go on as sole voter, until it is on the disk.
+type forcing struct {
+	reason event.Forced
+	out    bool // the transaction is with the disk
+}
+
+// other returns the other one of two voters, nil if there are not two.
+func (c *Core) other() *cluster.Member {
+	if !c.pair() || !slices.Contains(c.raft.Conf().GetVoters(), c.identity.RaftID) {
+		return nil
+	}
+	for _, id := range c.raft.Conf().GetVoters() {
+		if id == c.identity.RaftID {
+			continue
+		}
+		return c.state.Member(c.nodeOf(id))
+	}
+	return nil
+}
+
+// followVoters notes who is known to have the applied configuration.
+func (c *Core) followVoters() {
+	p := &c.two
+	if at := c.raft.ConfIndex(); at != p.conf {
+		if p.sole && c.raft.Leads() {
+			p.seen = at
+		}
+		p.conf = at
+		voters := c.raft.Conf().GetVoters()
+		p.sole = len(voters) == 1 && voters[0] == c.identity.RaftID && len(c.raft.Conf().GetVotersOutgoing()) == 0
+	}
+	if m := c.other(); m != nil {
+		v := c.peer(m.Name)
+		if v.Heard && v.Packet.Lineage == c.identity.Lineage.ID && v.Packet.RaftID == m.RaftID && v.Packet.Voters >= p.conf {
+			p.seen = p.conf
+		}
+	}
+}
+
+// keepPair goes for the vote when the other one of two voters is lost, and for
+// certainty when a sole voter has booted.
+func (c *Core) keepPair() {
+	p := &c.two
+	c.followVoters()
+	if p.force != nil {
+		c.tryForce()
+		return
+	}
+	c.reachFormer()
+	targets := c.voteTargets()
+	p.open = slices.DeleteFunc(p.open, func(f cluster.Fencing) bool {
+		busy, _ := p.vote.Busy(f.ID)
+		return !busy && !slices.ContainsFunc(targets, func(t cluster.Incarnation) bool { return t == f.Target })
+	})
+	for _, t := range targets {
+		if slices.ContainsFunc(p.open, func(f cluster.Fencing) bool { return f.Target.Node == t.Node }) || !p.vote.MayBegin(c.now.Mono, t.Node) {
+			continue
+		}
+		p.nextID++
+		p.began = c.now.Mono
+		p.open = append(p.open, cluster.Fencing{ID: localFence | p.nextID, Target: t, Action: c.fenceAction(), Begun: c.now.Wall})
+		c.identity.Fencing = t
+		c.disk.identity = true // the intent is synced before the call
+		c.trace("goes for the vote: fences %s", t.Node)
+	}
+	for _, t := range p.vote.Review(c.now.Mono, &cluster.State{Fencings: p.open}, c.endingRoutes, c.pairHeadStart) {
+		c.trace("%s", t)
+	}
+	if c.disk.identity || c.disk.out {
+		return
+	}
+	for _, id := range p.vote.Due(c.now.Mono) {
+		if call := p.vote.Call(id); call != nil {
+			c.trace("calls %s to %s %s, attempt %d", call.Device, call.Action, call.Target.Node, call.Attempt)
+			c.out.Fences = append(c.out.Fences, *call)
+		}
+	}
+	for _, end := range p.vote.Ended() {
+		c.voted(end, targets)
+	}
+}
+
+// voted takes the end of a vote.
+func (c *Core) voted(end cluster.FenceEnd, targets []cluster.Incarnation) {
+	p := &c.two
+	name := end.Target.Node
+	p.open = slices.DeleteFunc(p.open, func(f cluster.Fencing) bool { return f.ID == end.ID })
+	c.trace("vote: fencing of %s: %s %s", name, end.Result, end.Error)
+	if end.Result != "ok" {
+		p.vote.Failed(c.now.Mono, name)
+		return
+	}
+	p.vote.Succeeded(name)
+	if slices.Contains(p.unsure, name) {
+		p.unsure = slices.DeleteFunc(p.unsure, func(x string) bool { return x == name })
+		return
+	}
+	if !slices.Contains(targets, end.Target) {
+		c.trace("%s is off, but the conditions have changed meanwhile: not going on alone", name)
+		return
+	}
+	c.two.force = &forcing{reason: event.Forced{Off: []string{name}, Result: "ok", Device: end.Device, Took: c.now.Mono - p.began}}
+	c.tryForce()
+}
+
+// voteTargets returns whom this node may fence by itself now.
+func (c *Core) voteTargets() []cluster.Incarnation {
+	now := c.now.Mono
+	if c.lead.active || c.detector.InDoubt(now) || c.leave.asked || c.forked != "" {
+		return nil
+	}
+	var targets []cluster.Incarnation
+	if m := c.other(); m != nil {
+		why := c.mayNotVote(m)
+		if why != c.two.why {
+			c.two.why = why
+			if why != "" {
+				c.trace("cannot go for the vote: %s", why)
+			}
+		}
+		if why == "" {
+			targets = append(targets, c.newestOf(m))
+		}
+	}
+	if now-c.started >= max(startGrace, 10*c.detector.Times().Dead) {
+		for _, name := range c.two.unsure {
+			if m := c.state.Member(name); m != nil && len(c.endingRoutes(name, c.fenceAction())) > 0 {
+				targets = append(targets, m.Incarnation)
+			}
+		}
+	}
+	return targets
+}
+
+// newestOf returns the newest incarnation of m that is known.
+func (c *Core) newestOf(m *cluster.Member) cluster.Incarnation {
+	if v, ok := c.detector.Peer(c.now.Mono, m.Name); ok && v.Packet.Counter > m.Incarnation.Counter {
+		return cluster.Incarnation{Node: m.Name, Counter: v.Packet.Counter, Boot: v.Packet.Boot}
+	}
+	return m.Incarnation
+}
+
+// mayNotVote returns what forbids to fence the other voter and go on alone, ""
+// if nothing does (rule 6).
+func (c *Core) mayNotVote(m *cluster.Member) string {
+	v := c.peer(m.Name)
+	self := c.state.Member(c.self.Node)
+	_, synced := c.raft.Synced()
+	switch {
+	case v.Reachable, v.New:
+		return fmt.Sprintf("%s is heard", m.Name)
+	case c.now.Mono < c.graces[m.Name]:
+		return fmt.Sprintf("the daemon of %s restarts", m.Name)
+	case c.raft.ConfPending():
+		return "a change of voters is under way"
+	case synced != c.raft.ConfIndex():
+		return "this node has not synced the voters"
+	case c.two.seen != c.raft.ConfIndex():
+		return fmt.Sprintf("%s has not confirmed, since this daemon began, who votes", m.Name)
+	case self == nil || c.lossIsFinal(self):
+		return "this node is to be fenced itself"
+	case !c.state.Config.FencingEnabled():
+		return "fencing is switched off"
+	case len(c.endingRoutes(m.Name, c.fenceAction())) == 0:
+		return fmt.Sprintf("no fence device can cut the power of %s", m.Name)
+	}
+	return ""
+}
+
+// endingRoutes returns the ways of fencing that end a node's boot.
+func (c *Core) endingRoutes(name, action string) []fencing.Route {
+	return fencing.EndingBoot(&c.state.Config, fencing.Routes(&c.state.Config, name, action))
+}
+
+// pairHeadStart is the delay before the first call: what the device has, and what
+// priority_fencing_delay gives a target that runs what matters more.
+func (c *Core) pairHeadStart(target, action string) time.Duration {
+	delay := c.headStart(target, action)
+	if extra, ok := fencing.Duration(c.state.Config.Option("priority-fencing-delay")); ok && c.priorityOf(c.self.Node) <= c.priorityOf(target) {
+		delay += extra
+	}
+	return delay
+}
+
+// priorityOf sums up the priorities of what a node was granted; a promoted
+// instance counts one more.
+func (c *Core) priorityOf(node string) int {
+	sum := 0
+	for _, g := range c.state.Grants {
+		if !slices.ContainsFunc(g.Holders, func(h cluster.Incarnation) bool { return h.Node == node }) {
+			continue
+		}
+		sum += c.state.Config.Priority(g.Resource)
+		if g.Role == "Promoted" {
+			sum++
+		}
+	}
+	return sum
+}
+
+// reachFormer strikes out the former voters that a booted sole voter has heard.
+func (c *Core) reachFormer() {
+	p := &c.two
+	p.unsure = slices.DeleteFunc(p.unsure, func(name string) bool {
+		v, _ := c.detector.Peer(c.now.Mono, name)
+		return v.Heard || c.state.Member(name) == nil
+	})
+}
+
+// unsureOf returns whom a sole voter that has booted must reach, or confirm off
+// anew, before it leads: every node that has been a voter (rule 7). A daemon that
+// was started again in the same boot knows what it knew.
+func (c *Core) unsureOf() (names []string) {
+	stored := &c.options.Stored.Identity
+	voters := c.raft.Conf().GetVoters()
+	if stored.Boot == c.self.Boot || len(voters) != 1 || voters[0] != c.identity.RaftID {
+		return nil
+	}
+	for i := range c.state.Members {
+		if m := &c.state.Members[i]; m.Name != c.self.Node && m.Voted {
+			names = append(names, m.Name)
+		}
+	}
+	return names
+}
+
+// tryForce makes this node the sole voter of a new lineage, in one transaction,
+// as soon as the disk is idle.
+func (c *Core) tryForce() {
+	f := c.two.force
+	if f.out || c.disk.out || c.disk.identity || !c.raft.Idle() {
+		return
+	}
+	start, branch, err := c.raft.Alone()
+	if err != nil {
+		c.trace("%v", err)
+		return
+	}
+	f.out = true
+	c.identity.Lineage = cluster.Lineage{
+		ID: fmt.Sprintf("%016x%016x", c.random.next(), c.random.next()), Parent: c.identity.Lineage.ID, Branch: branch,
+	}
+	c.identity.Forced, c.identity.Fencing = &f.reason, cluster.Incarnation{}
+	start.ElectionTicks = c.electionTicks()
+	c.disk.forced = &start
+	c.trace("goes on alone: lineage %s from %d", c.identity.Lineage.ID[:8], branch)
+}
+
+// goOn begins the new lineage, once it is on the disk.
+func (c *Core) goOn() {
+	raft, err := consensus.New(*c.disk.forced)
+	c.disk.forced = nil
+	if err != nil {
+		c.exit(event.Exit{Code: 1, Reason: fmt.Sprintf("go on alone: %v", err)})
+		return
+	}
+	c.raft = raft
+	c.lead, c.schedule, c.reports, c.election = leadership{}, scheduling{}, reporting{}, election{}
+	c.two.force, c.two.open, c.two.unsure, c.contact.round, c.contact.waiting = nil, nil, nil, false, nil
+}
+
+// forkCommands are the first of a forced lineage: what the disk knows and the
+// log does not yet. Nil if there is nothing to say.
+func (c *Core) forkCommands() []cluster.Command {
+	if c.state.Lineage.ID == c.identity.Lineage.ID {
+		return nil
+	}
+	lineage := c.identity.Lineage
+	commands := []cluster.Command{
+		{Fork: &lineage},
+		{Voters: &cluster.Voters{IDs: []uint64{c.identity.RaftID}}},
+	}
+	f := c.identity.Forced
+	if f == nil {
+		return commands
+	}
+	for _, name := range f.Off {
+		m := c.state.Member(name)
+		if m == nil || m.Off() {
+			continue
+		}
+		if v, ok := c.detector.Peer(c.now.Mono, name); ok {
+			commands = append(commands, c.stagesOfLoss(m, c.now.Mono-v.HeardAt-f.Took)...)
+		}
+		if c.state.OpenFencing(name) == nil {
+			commands = append(commands, cluster.Command{Fence: &cluster.FenceBegin{
+				Target: m.Incarnation, Action: c.fenceAction(), Reason: "lost by the other of two voters", Requested: f.By, Caller: c.self.Node,
+			}})
+		}
+		commands = append(commands,
+			cluster.Command{FenceDone: &cluster.FenceEnd{Target: m.Incarnation, Result: f.Result, Device: f.Device}},
+			cluster.Command{Event: &cluster.Event{Kind: "fencing", Node: name, Cause: causeOf(m.Incarnation), Stage: "fence", Took: f.Took,
+				Text: fmt.Sprintf("%s was fenced: that was the vote, %s goes on alone", name, c.self.Node)}})
+	}
+	return commands
+}
+
+// forceQuorum carries out an administrator's order to go on with this node as the
+// only voter (rule 7): those who are absent must be off, on his word.
+func (c *Core) forceQuorum(by string) *event.Refusal {
+	conf := c.raft.Conf()
+	switch {
+	case c.lead.active || c.leaderHeard():
+		return refuse("conflict", "there is quorum: nothing has to be forced")
+	case !c.raft.IsVoter(c.identity.RaftID):
+		return refuse("conflict", "%s is not a voter: force quorum on a node that is", c.self.Node)
+	case c.two.force != nil:
+		return refuse("conflict", "it is under way")
+	case c.forked != "":
+		return refuse("unsafe", "a node of another history is heard: decide which one to keep, and stop the other")
+	}
+	var off []string
+	for _, id := range slices.Concat(conf.GetVoters(), conf.GetVotersOutgoing()) {
+		name := c.nodeOf(id)
+		if id == c.identity.RaftID || slices.Contains(off, name) || c.peer(name).Reachable {
+			continue
+		}
+		if who := c.hearer(name); who != "" {
+			return refuse("unsafe", "%s still hears %s: it is not off; cut its power and repeat", who, name)
+		}
+		off = append(off, name)
+	}
+	off = append(off, c.two.unsure...)
+	if len(off) == 0 {
+		return refuse("conflict", "every voter is heard: they will elect a leader by themselves")
+	}
+	c.trace("quorum is forced by %s; said to be off: %v", by, off)
+	c.two.force = &forcing{reason: event.Forced{Off: off, Result: "confirmed", By: by}}
+	return nil
+}

@@ -1,0 +1,184 @@
+package core_test
+
+import (
+	"testing"
+	"time"
+
+	"linuxha/internal/cluster"
+	"linuxha/internal/core/event"
+)
+
+// newPair forms a cluster of two with the service on a.
+func newPair(t *testing.T, config cluster.Config) *world {
+	w := newWorld(t, config, "a", "b")
+	w.until(10*time.Second, "formed", func() bool { return w.allOnline(2) && w.runsOn("a") })
+	w.run(3 * time.Second)
+	return w
+}
+
+func (w *world) isolate(a, b string, cut bool) {
+	w.cut[[2]string{a, b}], w.cut[[2]string{b, a}] = cut, cut
+}
+
+func TestPairGoesOnAlone(t *testing.T) {
+	for _, leader := range []string{"a", "b"} {
+		t.Run("leader "+leader, func(t *testing.T) {
+			w := newPair(t, served())
+			if leader != "a" {
+				if r := w.request("a", event.Request{Transfer: &leader}); r.Err != nil {
+					t.Fatal(r.Err)
+				}
+				w.until(time.Second, "handed over", func() bool { return w.leader() == leader })
+				w.run(time.Second)
+			}
+			if testing.Verbose() {
+				defer func() {
+					for _, l := range w.log {
+						t.Log(l)
+					}
+				}()
+			}
+			w.nodes["a"].crash()
+			took := w.until(10*time.Second, "web recovered", func() bool { return w.runsOn("b") })
+			t.Logf("recovered after %v", took)
+			if limit := 1200 * time.Millisecond; took > limit {
+				t.Errorf("recovered after %v, want at most %v", took, limit)
+			}
+			w.run(time.Second)
+			w.nodes["a"].start()
+			w.until(10*time.Second, "a joins afresh", func() bool { return w.allOnline(2) })
+			if id := w.nodes["a"].store.Identity.RaftID; id == 101 {
+				t.Errorf("a has its old Raft id")
+			}
+			// And the other way round.
+			w.run(3 * time.Second)
+			w.nodes["b"].crash()
+			w.until(10*time.Second, "web recovered on a", func() bool { return w.runsOn("a") })
+			w.nodes["b"].start()
+			w.until(10*time.Second, "b joins afresh", func() bool { return w.allOnline(2) })
+			if len(w.calls) != 2 {
+				t.Errorf("%d fence calls, want 2", len(w.calls))
+			}
+		})
+	}
+}
+
+func TestPairWithoutFencingWaits(t *testing.T) {
+	c := served()
+	c.Resources = c.Resources[1:]
+	w := newPair(t, c)
+	w.isolate("a", "b", true)
+	w.run(30 * time.Second)
+	if !w.runsOn("a") {
+		t.Errorf("web runs on %v, want a: it keeps what it was granted", w.runningOn())
+	}
+	w.isolate("a", "b", false)
+	w.until(10*time.Second, "together again", func() bool { return w.allOnline(2) && w.leader() != "" })
+	if !w.runsOn("a") {
+		t.Errorf("web runs on %v", w.runningOn())
+	}
+}
+
+func TestPairFenceRaceWithHeadStart(t *testing.T) {
+	c := served()
+	c.Resources[0].Params = []cluster.AttrSet{{Pairs: []cluster.NVPair{{Name: "pcmk_delay_base", Value: "a:2s"}}}}
+	w := newPair(t, c)
+	w.isolate("a", "b", true) // a, which is shot with a delay, wins
+	w.until(10*time.Second, "b fenced", func() bool { return w.member("a", "b") == cluster.NodeFenced })
+	if !w.runsOn("a") || w.nodes["b"].core != nil {
+		t.Errorf("web runs on %v", w.runningOn())
+	}
+	w.isolate("a", "b", false)
+	w.nodes["b"].start()
+	w.until(10*time.Second, "b joins afresh", func() bool { return w.allOnline(2) })
+}
+
+func TestPairBootsOneByOne(t *testing.T) {
+	w := newPair(t, served())
+	w.nodes["a"].crash()
+	w.nodes["b"].crash()
+	w.calls = nil
+	w.run(time.Second)
+	w.nodes["b"].start()
+	w.run(60 * time.Second)
+	if len(w.calls) != 0 || len(w.runningOn()) != 0 {
+		t.Errorf("%d fence calls, web runs on %v: booting is not knowing", len(w.calls), w.runningOn())
+	}
+	w.nodes["a"].start()
+	w.until(10*time.Second, "both online", func() bool { return w.allOnline(2) && w.runsOn("") })
+	if len(w.calls) != 0 {
+		t.Errorf("%d fence calls", len(w.calls))
+	}
+}
+
+func TestQuorumForce(t *testing.T) {
+	w := newPair(t, served())
+	w.nodes["a"].crash()
+	w.nodes["b"].crash()
+	w.nodes["b"].start()
+	w.run(5 * time.Second)
+	if r := w.request("b", event.Request{ForceQuorum: true, By: "test"}); r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	w.until(10*time.Second, "web recovered", func() bool { return w.runsOn("b") })
+	w.nodes["a"].start()
+	w.until(10*time.Second, "a joins afresh", func() bool { return w.allOnline(2) })
+}
+
+func TestQuorumForceIsRefusedWhileThereIsQuorum(t *testing.T) {
+	w := newPair(t, served())
+	if r := w.request("b", event.Request{ForceQuorum: true}); r.Err == nil {
+		t.Error("quorum was forced though there is quorum")
+	}
+	w.nodes["a"].kill()
+	w.fail = true
+	w.run(300 * time.Millisecond)
+	if r := w.request("b", event.Request{ForceQuorum: true}); r.Err == nil {
+		t.Error("quorum was forced though a is still heard")
+	}
+}
+
+// A went on alone and lost power; an administrator forced B; A boots with links cut.
+func TestTwinSoleVoters(t *testing.T) {
+	w := newPair(t, served())
+	w.nodes["b"].crash()
+	w.until(10*time.Second, "a alone", func() bool { return w.member("a", "b") == cluster.NodeFenced })
+	w.run(time.Second)
+	w.nodes["a"].crash()
+	w.nodes["b"].start()
+	w.run(5 * time.Second)
+	if r := w.request("b", event.Request{ForceQuorum: true, By: "test"}); r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	w.until(10*time.Second, "web on b", func() bool { return w.runsOn("b") })
+	w.isolate("a", "b", true)
+	w.fail = true
+	w.nodes["a"].start()
+	w.run(60 * time.Second)
+	if !w.runsOn("b") {
+		t.Errorf("web runs on %v", w.runningOn())
+	}
+	w.isolate("a", "b", false)
+	w.run(10 * time.Second)
+	if on := w.runningOn(); len(on) > 1 {
+		t.Errorf("web runs on %v", on)
+	}
+}
+
+func TestShrinkToTheLastAndGrowBack(t *testing.T) {
+	w := newWorld(t, served(), "a", "b", "c", "d", "e")
+	w.until(20*time.Second, "formed", func() bool { return w.allOnline(5) && w.runsOn("") })
+	w.run(3 * time.Second)
+	for i, name := range []string{"a", "b", "c", "d"} {
+		w.nodes[name].crash()
+		voters := []int{3, 3, 2, 1}[i]
+		w.until(20*time.Second, name+" gone", func() bool { return w.allOnline(voters) && w.leader() != "" && w.runsOn("") })
+		w.run(3 * time.Second)
+	}
+	for i, name := range []string{"b", "a", "d", "c"} {
+		w.nodes[name].start()
+		voters := []int{2, 3, 3, 5}[i]
+		w.until(20*time.Second, name+" back", func() bool { return w.allOnline(voters) && w.runsOn("e") })
+		w.run(3 * time.Second)
+	}
+}
