@@ -122,6 +122,9 @@ func (rn *run) chooseRoles(c *resource) {
 
 // setPromotionPriority gives an instance the score by which it competes.
 func (rn *run) setPromotionPriority(c, i *resource) {
+	if i.state() == roleStarted {
+		setCurrentUnpromoted(i)
+	}
 	i.promotion = -infinity
 	n := placeOf(i)
 	if n == nil {
@@ -225,6 +228,17 @@ func (rn *run) promotionNode(c, i *resource) *node {
 		return nil
 	}
 	return n
+}
+
+// setCurrentUnpromoted corrects the present role of what history only showed to
+// be started.
+func setCurrentUnpromoted(r *resource) {
+	if r.role == roleStarted {
+		r.role = roleUnpromoted
+	}
+	for _, m := range r.children {
+		setCurrentUnpromoted(m)
+	}
 }
 
 func setUnpromoted(r *resource) {
