@@ -98,7 +98,7 @@ func (rn *run) blockDependents(a *action) {
 		return
 	}
 	r := a.resource.top()
-	for _, c := range r.children {
+	for _, c := range r.parts() {
 		if each := c.latest(a.task, nil); each == nil || each.runnable {
 			return
 		}
@@ -124,7 +124,7 @@ func (rn *run) blockTask(r *resource, task string, why *action) {
 			rn.propagate(a)
 		}
 	}
-	for _, c := range r.children {
+	for _, c := range r.parts() {
 		rn.blockTask(c, task, why)
 	}
 }

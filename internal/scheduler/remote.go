@@ -60,10 +60,11 @@ func (rn *run) orderGuestAction(a *action, connection *resource) {
 			rn.beforeStop(a, connection, relNone)
 		}
 	default:
-		if a.interval != 0 && a.task != taskCancel {
-			rn.afterStart(connection, a, relImply)
-		} else {
+		switch {
+		case a.interval == 0:
 			rn.afterStart(connection, a, relNone)
+		case a.task != taskCancel:
+			rn.afterStart(connection, a, relImply)
 		}
 	}
 }
