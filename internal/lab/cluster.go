@@ -132,7 +132,11 @@ func (l *Lab) ClusterStatus(ctx context.Context) (*api.Status, error) {
 
 // Await waits until the cluster's status is as wanted.
 func (l *Lab) Await(ctx context.Context, limit time.Duration, what string, wanted func(*api.Status) bool) (*api.Status, error) {
-	for deadline := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
+	return l.await(ctx, limit, 20*time.Millisecond, what, wanted)
+}
+
+func (l *Lab) await(ctx context.Context, limit, interval time.Duration, what string, wanted func(*api.Status) bool) (*api.Status, error) {
+	for deadline := time.Now().Add(limit); ; time.Sleep(interval) {
 		status, err := l.ClusterStatus(ctx)
 		if err == nil && wanted(status) {
 			return status, nil

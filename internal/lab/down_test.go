@@ -113,6 +113,18 @@ func TestDownAfterUpWasKilled(t *testing.T) {
 	}
 }
 
+func TestDownOfALabThatWasHardlyBegun(t *testing.T) {
+	name := labtest.Name()
+	must(t, os.Mkdir(lab.Directory(name), 0o700))
+	l, err := lab.Open(name)
+	must(t, err)
+	if _, err := l.Status(); err == nil || !strings.Contains(err.Error(), "ha lab down") {
+		t.Errorf("status: %v", err)
+	}
+	must(t, l.Down(t.Context()))
+	labtest.NothingLeft(t, name)
+}
+
 func TestOrdinaryUser(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("the other tests run as an ordinary user already")

@@ -168,14 +168,17 @@ func Open(name string) (*Lab, error) {
 	if _, err := os.Lstat(string(dir)); err == nil && !ownedByCaller(string(dir)) {
 		return nil, fmt.Errorf("lab %q in %s belongs to somebody else: choose another --name", name, dir)
 	}
+	if _, err := os.Lstat(string(dir)); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no lab %q: make one by 'ha lab up --name %s'", name, name)
+	}
+	lab := &Lab{Spec: Spec{Name: name}, dir: dir}
 	text, err := os.ReadFile(dir.spec())
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no lab %q: make one by 'ha lab up --name %s'", name, name)
+		return lab, nil // its making ended here; it can be taken down
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open lab %q: %w", name, err)
 	}
-	lab := &Lab{dir: dir}
 	if err := json.Unmarshal(text, &lab.Spec); err != nil {
 		return nil, fmt.Errorf("read %s: %w", dir.spec(), err)
 	}

@@ -45,7 +45,11 @@ func Up(ctx context.Context, spec Spec, binary string) (l *Lab, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(dir.spec(), append(text, '\n'), 0o600); err != nil {
+	// In one step: whenever this process is killed, the lab can be taken down.
+	if err := os.WriteFile(dir.spec()+".new", append(text, '\n'), 0o600); err != nil {
+		return nil, fmt.Errorf("write the lab's description: %w", err)
+	}
+	if err := os.Rename(dir.spec()+".new", dir.spec()); err != nil {
 		return nil, fmt.Errorf("write the lab's description: %w", err)
 	}
 	for _, sub := range []string{dir.power(), filepath.Join(string(dir), "hosts")} {
