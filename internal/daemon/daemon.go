@@ -115,7 +115,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 			if exit.Code != 0 {
 				return errors.New(exit.Reason)
 			}
-			d.log.Info("this node has left", "reason", exit.Reason)
+			d.log.Info("this daemon ends", "reason", exit.Reason)
 			return nil
 		}
 		d.log.Warn("this node joins afresh", "reason", exit.Reason)
