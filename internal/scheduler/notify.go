@@ -115,7 +115,7 @@ func (rn *run) notifyInstance(r *resource, task string, points *notifications) {
 			}
 		}
 	default:
-		if r.nextRole == roleStopped || r.assigned == nil {
+		if r.nextRole == roleStopped || r.assigned == nil || r.assigned.cannotConnect() {
 			return
 		}
 		start := r.latest(taskStart, nil)
@@ -124,6 +124,19 @@ func (rn *run) notifyInstance(r *resource, task string, points *notifications) {
 		}
 		rn.notifyPost(r, r.assigned, task, points)
 	}
+}
+
+// cannotConnect tells whether the node's connection is to come up, or stay up,
+// and cannot.
+func (n *node) cannotConnect() bool {
+	if !n.behindConnection() || n.connection == nil {
+		return false
+	}
+	if n.connection.nextRole == roleStopped {
+		return true
+	}
+	start := n.connection.latest(taskStart, nil)
+	return start != nil && !start.optional && !start.runnable
 }
 
 func (rn *run) notifyPost(r *resource, n *node, task string, points *notifications) {
