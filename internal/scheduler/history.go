@@ -3,15 +3,19 @@ package scheduler
 import "linuxha/internal/cluster"
 
 // compareHistory compares recorded parameter digests and operations with the
-// configuration (SEMANTICS 20).
+// configuration (SEMANTICS 20). An entry concerns the instance that it was taken
+// for, if that still goes by the name, and the instance of that very id.
 func (rn *run) compareHistory() {
 	for _, r := range rn.all {
-		if !r.isPrimitive() {
-			continue
-		}
 		for _, h := range r.history {
-			if h.node.maintenance || h.node.available() {
+			if !h.node.maintenance && !h.node.available() {
+				continue
+			}
+			if r.historyName == h.name || r.id == h.name {
 				rn.compareOn(r, h)
+			}
+			if named := rn.byID[h.name]; named != nil && named != r && named.isPrimitive() {
+				rn.compareOn(named, h)
 			}
 		}
 	}

@@ -251,10 +251,11 @@ func (rn *run) completionOf(a *action) *action {
 // dropInvalid voids relations that cannot be kept: of what runs in a guest with
 // the resource that creates it, and what would close a cycle of moving loads.
 func (rn *run) dropInvalid() {
-	for _, a := range rn.actions {
-		for _, o := range a.before {
-			if rn.invalid(o) {
-				o.kind = relNone
+	for i := len(rn.actions) - 1; i >= 0; i-- {
+		before := rn.actions[i].before
+		for j := len(before) - 1; j >= 0; j-- {
+			if rn.invalid(before[j]) {
+				before[j].kind = relNone
 			}
 		}
 	}

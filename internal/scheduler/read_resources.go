@@ -156,10 +156,7 @@ func (rn *run) readClone(r *resource) bool {
 		d.promotedNodeMax = int(intOr(r.meta["promoted-node-max"], 1, 0))
 	}
 	r.unique = boolOr(r.meta["globally-unique"], d.nodeMax > 1)
-	class := rn.agentInside(child).Class
-	if r.unique && class != "ocf" && class != "stonith" && class != "ha" {
-		r.unique = false
-	}
+	r.unique = r.unique && rn.mayBeUnique(child)
 	if !r.unique {
 		d.nodeMax = 1
 	}
@@ -171,17 +168,24 @@ func (rn *run) readClone(r *resource) bool {
 	return true
 }
 
-// agentInside is the agent of a primitive, or of the first one in a group.
-func (rn *run) agentInside(c *cluster.Resource) cluster.Agent {
-	for c.Kind == cluster.Group && len(c.Children) > 0 {
-		c = &c.Children[0]
+// mayBeUnique tells whether instances of c can differ from each other: not if any
+// agent inside knows nothing of instances.
+func (rn *run) mayBeUnique(c *cluster.Resource) bool {
+	if c.Kind == cluster.Group {
+		for i := range c.Children {
+			if !rn.mayBeUnique(&c.Children[i]) {
+				return false
+			}
+		}
+		return true
 	}
+	agent := c.Agent
 	if c.Template != "" {
 		if t := rn.references().resources[c.Template]; t != nil {
-			return t.Agent
+			agent = t.Agent
 		}
 	}
-	return c.Agent
+	return agent.Class == "ocf" || agent.Class == "stonith" || agent.Class == "ha"
 }
 
 // newInstance adds an instance to a clone, numbered after the existing ones.
