@@ -16,6 +16,9 @@ const (
 	niceness         = -15 // where real time is not allowed
 )
 
+// shortest is the pause between a heartbeat and one that is sent at once.
+const shortest = 10 * time.Millisecond
+
 // idle is how long the thread sleeps while it has nothing to send.
 const idle = time.Second
 
@@ -28,8 +31,14 @@ func (l *Links) run() {
 	var s *sealer
 	round := uint64(0)
 	next := clock.Mono()
+	var last time.Duration // when heartbeats last left
 	for !l.closed.Load() {
 		kicked := l.sleep(next - clock.Mono())
+		if kicked {
+			if wait := last + shortest - clock.Mono(); wait > 0 {
+				l.sleepOut(wait)
+			}
+		}
 		content := l.content.Load()
 		if content == nil || content.Packet.Interval <= 0 {
 			next = clock.Mono() + idle
@@ -39,6 +48,7 @@ func (l *Links) run() {
 		if !kicked {
 			l.noteDelay(now - next)
 		}
+		last = now
 		if s == nil || s.counter != content.Packet.Counter {
 			s = l.newSealer(content.Packet.Counter)
 		}
@@ -63,6 +73,12 @@ func (l *Links) sleep(d time.Duration) (kicked bool) {
 	var count [8]byte
 	unix.Read(l.wake, count[:])
 	return true
+}
+
+// sleepOut waits for d, kicked or not.
+func (l *Links) sleepOut(d time.Duration) {
+	timeout := unix.NsecToTimespec(int64(d))
+	unix.Nanosleep(&timeout, nil)
 }
 
 func (l *Links) noteDelay(d time.Duration) {
