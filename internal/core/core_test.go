@@ -87,7 +87,7 @@ func served() cluster.Config {
 // runningOn lists where the service runs.
 func (w *world) runningOn() (on []string) {
 	for _, name := range w.names {
-		if w.nodes[name].active["web"] {
+		if w.nodes[name].has("web") {
 			on = append(on, name)
 		}
 	}

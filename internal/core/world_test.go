@@ -28,20 +28,21 @@ type world struct {
 }
 
 type node struct {
-	w      *world
-	name   string
-	boot   int
-	life   int // grows with each daemon start: events of former ones are dropped
-	core   *core.Core
-	store  event.Stored
-	beat   *event.Heartbeat
-	seq    uint64
-	state  *cluster.State
-	local  *event.Local
-	exit   *event.Exit
-	reply  map[uint64]event.Reply
-	active map[string]bool // running services
-	wake   time.Duration
+	w          *world
+	name       string
+	boot       int
+	life       int // grows with each daemon start: events of former ones are dropped
+	core       *core.Core
+	store      event.Stored
+	beat       *event.Heartbeat
+	seq        uint64
+	state      *cluster.State
+	local      *event.Local
+	exit       *event.Exit
+	reply      map[uint64]event.Reply
+	active     map[string]event.Operation // running services, with what started them
+	wake       time.Duration
+	pausedTill time.Duration
 }
 
 type queued struct {
@@ -83,7 +84,7 @@ func newWorld(t *testing.T, config cluster.Config, names ...string) *world {
 		t.Fatal(err)
 	}
 	for i, name := range names {
-		n := &node{w: w, name: name, reply: map[uint64]event.Reply{}, active: map[string]bool{}, store: event.Stored{Fresh: true}}
+		n := &node{w: w, name: name, reply: map[uint64]event.Reply{}, active: map[string]event.Operation{}, store: event.Stored{Fresh: true}}
 		w.nodes[name] = n
 		if i == 0 {
 			n.store.Apply(p)
@@ -124,9 +125,15 @@ func (n *node) start() {
 	}
 	n.core = c
 	n.ready()
-	n.step(event.Recorded{})
+	recorded := event.Recorded{}
+	if op, ok := n.active["web"]; ok {
+		recorded.Active = append(recorded.Active, op)
+	}
+	n.step(recorded)
 	n.pulse(n.life)
 }
+
+func (n *node) has(name string) bool { _, ok := n.active[name]; return ok }
 
 func (n *node) up() bool { return n.core != nil && n.exit == nil }
 
@@ -135,7 +142,7 @@ func (n *node) crash() {
 	n.core = nil
 	n.life++
 	n.boot++
-	n.active = map[string]bool{}
+	n.active = map[string]event.Operation{}
 	n.w.note("--- %s crashes", n.name)
 }
 
@@ -154,7 +161,9 @@ func (n *node) pulse(life int) {
 	interval := 100 * time.Millisecond
 	if n.beat != nil {
 		interval = n.beat.Packet.Interval
-		n.sendBeat()
+		if n.w.now >= n.pausedTill {
+			n.sendBeat()
+		}
 	}
 	n.w.after(interval, func() { n.pulse(life) })
 }
@@ -167,10 +176,24 @@ func (n *node) sendBeat() {
 		peer := n.w.nodes[to]
 		n.w.after(time.Millisecond, func() {
 			if peer != nil && peer.up() && !n.w.cut[[2]string{n.name, to}] {
-				peer.step(event.HeartbeatReceived{Link: 0, Packet: p})
+				peer.deliver(func() { peer.step(event.HeartbeatReceived{Link: 0, Packet: p}) })
 			}
 		})
 	}
+}
+
+// deliver does something now, or after the pause.
+func (n *node) deliver(do func()) {
+	if n.w.now < n.pausedTill {
+		life := n.life
+		n.w.after(n.pausedTill-n.w.now, func() {
+			if n.life == life && n.up() {
+				do()
+			}
+		})
+		return
+	}
+	do()
 }
 
 func (n *node) step(ev event.Event) {
@@ -187,7 +210,7 @@ func (n *node) ready() {
 	later := func(d time.Duration, do func()) {
 		w.after(d, func() {
 			if n.life == life && n.up() {
-				do()
+				n.deliver(do)
 			}
 		})
 	}
@@ -218,7 +241,7 @@ func (n *node) ready() {
 			if err != nil {
 				w.t.Fatal(err)
 			}
-			to.step(event.MessageReceived{Peer: n.name, Message: *m})
+			to.deliver(func() { to.step(event.MessageReceived{Peer: n.name, Message: *m}) })
 		})
 	}
 	for _, op := range r.Operations {
@@ -257,7 +280,7 @@ func (n *node) ready() {
 	if r.Deadline > 0 && (n.wake == 0 || r.Deadline < n.wake || n.wake <= w.now) {
 		n.wake = r.Deadline
 		later(max(r.Deadline-w.now, 0), func() {
-			if n.wake == w.now {
+			if n.wake <= w.now && n.wake > 0 {
 				n.wake = 0
 				n.step(event.Tick{})
 			}
@@ -305,11 +328,16 @@ func (n *node) run(op event.Operation) event.Result {
 	r := event.Result{ID: op.ID, Started: n.w.wall(), Duration: 5 * time.Millisecond}
 	switch op.Action {
 	case "start":
-		n.active[op.Name] = true
+		for _, name := range n.w.names {
+			if o := n.w.nodes[name]; o != n && o.has(op.Name) {
+				n.w.broken("%s is started on %s while it runs on %s", op.Name, n.name, name)
+			}
+		}
+		n.active[op.Name] = op
 	case "stop":
 		delete(n.active, op.Name)
 	case "monitor":
-		if !n.active[op.Name] {
+		if !n.has(op.Name) {
 			r.Code = 7
 		}
 	}
@@ -376,6 +404,37 @@ func (w *world) plan(s *event.ScheduleRequest) *cluster.Plan {
 	return p
 }
 
+// describe logs what every node thinks.
+func (w *world) describe() {
+	for _, name := range w.names {
+		n := w.nodes[name]
+		if n == nil || !n.up() || n.state == nil || n.local == nil {
+			w.t.Logf("%s: down", name)
+			continue
+		}
+		w.t.Logf("%s: %s term %d leader %q index %d, runs %d", name, n.local.Role, n.local.Term, n.local.Leader, n.state.Index, len(n.active))
+		for _, m := range n.state.Members {
+			w.t.Logf("   %s %s voter %v reported %v %+v: %s", m.Name, m.State, m.Voter, m.Reported, m.Incarnation, m.Reason)
+		}
+		for _, g := range n.state.Grants {
+			w.t.Logf("   grant %+v", g)
+		}
+		for _, f := range n.state.Fencings {
+			if f.Open() {
+				w.t.Logf("   fencing %+v", f)
+			}
+		}
+	}
+}
+
+// broken ends the test: an invariant does not hold.
+func (w *world) broken(format string, args ...any) {
+	for _, l := range w.log[max(0, len(w.log)-400):] {
+		w.t.Log(l)
+	}
+	w.t.Fatalf(format, args...)
+}
+
 func (w *world) note(format string, args ...any) {
 	w.log = append(w.log, fmt.Sprintf("%9.3f ", (w.now-time.Hour).Seconds())+fmt.Sprintf(format, args...))
 }
@@ -400,6 +459,7 @@ func (w *world) until(limit time.Duration, what string, ok func() bool) time.Dur
 			for _, l := range w.log[max(0, len(w.log)-120):] {
 				w.t.Log(l)
 			}
+			w.describe()
 			w.t.Fatalf("not within %v: %s", limit, what)
 		}
 		x := heap.Pop(&w.queue).(queued)
