@@ -51,9 +51,7 @@ func (c *Core) leadFencing() {
 	}
 	for _, id := range c.fences.Due(now) {
 		if f := c.fencingByID(id); f != nil && f.Target.Node == c.self.Node {
-			c.trace("is to be fenced itself: hands over")
-			c.transferToAny()
-			continue
+			continue // doLead hands over
 		}
 		c.confirmThen(func() {
 			// What the majority took back meanwhile is not shot.

@@ -154,6 +154,9 @@ func (c *Core) doLead() {
 		return
 	}
 	c.reviewMembers()
+	if m := c.state.Member(c.self.Node); m != nil && c.lossIsFinal(m) {
+		c.transferToAny() // somebody else has to fence this node
+	}
 	if c.leave.asked && len(c.raft.Conf().GetVoters()) > 1 {
 		c.transferToAny()
 	}

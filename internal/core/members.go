@@ -312,6 +312,7 @@ func (c *Core) stopping(e event.Stopping) {
 
 // leaves takes a peer's announcement.
 func (c *Core) leaves(from cluster.Incarnation, l *event.Leave) {
+	delete(c.graces, from.Node)
 	if l.Restart {
 		c.graces[from.Node] = c.now.Mono + restartGrace
 		c.trace("the daemon of %s restarts", from.Node)

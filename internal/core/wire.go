@@ -158,6 +158,7 @@ func (c *Core) heard(e event.HeartbeatReceived) {
 	}
 	if c.detector.Received(c.now.Mono, e.Link, *p) {
 		c.trace("%s is heard, incarnation %d", p.Node, p.Counter)
+		delete(c.graces, p.Node) // the restart is over
 		if c.raft.Leads() {
 			// What was on its way to the former incarnation is lost.
 			c.raft.Unreachable(p.RaftID)
