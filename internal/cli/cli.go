@@ -113,6 +113,7 @@ var commands = []func() *cobra.Command{
 	newToken,
 	newDaemon,
 	newStatus,
+	newExplain,
 	newEvents,
 	newConfig,
 	newPlan,
