@@ -17,6 +17,7 @@ func (rn *run) readResources() {
 	for _, g := range rn.guests {
 		rn.readTopLevel(connectionConfig(g))
 	}
+	rn.readRemovedNodes()
 	rn.linkContainers()
 	rn.linkConnections()
 	sort.SliceStable(rn.resources, func(i, j int) bool { return rn.resources[i].priority > rn.resources[j].priority })
@@ -209,6 +210,25 @@ func setPromotable(r *resource, promotable bool) {
 	r.promotable = promotable
 	for _, c := range r.children {
 		setPromotable(c, promotable)
+	}
+}
+
+// readRemovedNodes creates the nodes of connections that are not configured any
+// more, but have history: what runs there must be stopped.
+func (rn *run) readRemovedNodes() {
+	for i := range rn.status.Nodes {
+		s := &rn.status.Nodes[i]
+		for j := range s.History {
+			h := &s.History[j]
+			if !isConnectionAgent(h.Agent) || len(h.Operations) == 0 || rn.byID[h.ID] != nil || rn.node(h.ID) != nil {
+				continue
+			}
+			kind := cluster.NodeRemote
+			if h.Container != "" {
+				kind = cluster.NodeGuest
+			}
+			rn.connectedNode(h.ID, kind)
+		}
 	}
 }
 

@@ -4,8 +4,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"linuxha/internal/cluster"
 )
 
 // readStatus turns node states, transient attributes and operation history into
@@ -405,6 +403,3 @@ func endsInInterval(text string) bool {
 	_, err := strconv.ParseUint(text[i+1:], 10, 64)
 	return err == nil
 }
-
-// isConnectionHistory tells whether history is of a remote connection.
-func isConnectionHistory(h *cluster.ResourceHistory) bool { return isConnectionAgent(h.Agent) }
