@@ -255,7 +255,7 @@ func (w *probeWalk) resource(r *resource) {
 // one must keep the instances from starting, though not those that run.
 func (w *probeWalk) blockStarts(probe, then *action) {
 	r := then.resource
-	if r == nil || r.isPrimitive() || r.isGroup() || probe.runnable || len(r.active) > 0 {
+	if r == nil || r.isPrimitive() || r.isGroup() || probe.runnable {
 		return
 	}
 	for i := len(then.after) - 1; i >= 0; i-- {
