@@ -37,9 +37,28 @@ func (d *Daemon) admit(conn *tls.Conn, peer string) {
 	}
 }
 
+// stateTime is how long a joining node waits for a member that has just started.
+const stateTime = 5 * time.Second
+
+// awaitState returns the applied state once there is one, nil after limit.
+func (d *Daemon) awaitState(limit time.Duration) *cluster.State {
+	late := time.After(limit)
+	for {
+		changed := d.Changed()
+		if state, _ := d.State(); state.Lineage.ID != "" {
+			return state
+		}
+		select {
+		case <-changed:
+		case <-late:
+			return nil
+		}
+	}
+}
+
 func (d *Daemon) admitNode(request *joinRequest, peer string, conn *tls.Conn) (*joinAnswer, error) {
-	state, _ := d.State()
-	if state.Lineage.ID == "" {
+	state := d.awaitState(stateTime)
+	if state == nil {
 		return nil, errors.New("this node has no state yet: ask another member, or try again")
 	}
 	if err := keys.CheckName(request.Node); err != nil {
