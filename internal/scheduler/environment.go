@@ -28,13 +28,13 @@ type execKey struct {
 // describeExecution adds what the agent needs to carry an action out: its
 // parameters, and the properties that it finds in its environment.
 func (rn *run) describeExecution(a *action, out *Action) {
+	x := rn.executionOf(a)
+	out.Params, out.Meta = x.params, rn.environment(a, x.env)
 	switch a.task {
 	case taskCancel, taskClearFail, taskForget, taskDelete:
-		return
+		return // not the agent's business
 	}
-	x := rn.executionOf(a)
-	out.Timeout, out.Params, out.OpDigest = milliseconds(x.timeout), x.params, x.digest
-	out.Meta = rn.environment(a, x.env)
+	out.Timeout, out.OpDigest = milliseconds(x.timeout), x.digest
 }
 
 func (rn *run) executionOf(a *action) *execution {
@@ -50,6 +50,9 @@ func (rn *run) executionOf(a *action) *execution {
 	x := &execution{timeout: rn.timeout(r, a.task, a.interval)}
 	x.digest = digest(params, nil)
 	delete(params, "CRM_meta_timeout")
+	if p := r.replicaOfChild(); p != nil && p.addr != "" {
+		params["pcmk_external_ip"] = p.addr
+	}
 	x.params = pairs(params)
 
 	env := map[string]string{}
@@ -149,6 +152,20 @@ func (rn *run) hostOf(n *node) string {
 		return container.assigned.name
 	}
 	return ""
+}
+
+// replicaOfChild is the replica of a bundle that r is the service inside of, or
+// nil.
+func (r *resource) replicaOfChild() *replica {
+	if r.parent == nil || r.parent.parent == nil || !r.parent.parent.isBundle() {
+		return nil
+	}
+	for _, p := range r.parent.parent.bundle.replicas {
+		if p.child == r {
+			return p
+		}
+	}
+	return nil
 }
 
 // cloneOf is the innermost clone that r is an instance of or inside, or nil.

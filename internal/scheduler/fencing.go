@@ -154,11 +154,18 @@ func (rn *run) startsAfterFencing(r *resource, fence *action) {
 		case a.requires.fencing():
 			rn.relate(fence, a, relSeq)
 		case a.requires == requireQuorum && a.task == taskStart &&
-			r.allowed.at(fence.node) != absent && !r.known.has(fence.node):
+			r.allowed.at(fence.node) != absent && !r.knownThere(fence.node):
 			// It may be running there, for all we know.
 			rn.relate(fence, a, relSeq|relBlock)
 		}
 	}
+}
+
+// knownThere tells whether the state of r is known on n. Instances of an
+// anonymous clone stand for each other there.
+func (r *resource) knownThere(n *node) bool {
+	p := r.parent
+	return r.known.has(n) || p != nil && p.isClone() && !p.unique && p.known.has(n)
 }
 
 func (rn *run) stopsByFencing(r *resource, fence *action) {

@@ -90,6 +90,11 @@ func neutralise(a *cluster.Action) neutralAction {
 	if x.Internal {
 		x.Task = a.Detail
 	}
+	for _, p := range a.Meta {
+		if p.Name == "globally_unique" && p.Value == "false" {
+			x.Resource = a.Resource // instances of anonymous clones go without number
+		}
+	}
 	if len(a.Params) > 0 && !a.Implied {
 		x.Params = map[string]string{}
 		for _, p := range a.Params {
