@@ -113,11 +113,11 @@ func stdinFile(content []byte) (*os.File, error) {
 	return r, nil
 }
 
-// Begun tells whether the process has become its program, or ended: until then
-// it is the waiting shell.
+// Begun tells whether the process runs its program: until then it is the waiting
+// shell, and after its end nothing.
 func (p *Process) Begun() bool {
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.PID))
-	return err != nil || !strings.HasPrefix(string(line), "sh\x00-c\x00"+gate)
+	return err == nil && len(line) > 0 && !strings.HasPrefix(string(line), "sh\x00-c\x00"+gate)
 }
 
 // watchChild takes over a process that was just started.
