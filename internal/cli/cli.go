@@ -112,6 +112,7 @@ var commands = []func() *cobra.Command{
 	newJoin,
 	newToken,
 	newDaemon,
+	newAgentWeb,
 	newStatus,
 	newExplain,
 	newEvents,
