@@ -143,7 +143,7 @@ func (l *link) count(sequence uint64) {
 		l.received, l.counted = 1, 1
 	case sequence > l.sequence:
 		gap := sequence - l.sequence
-		l.received = l.received<<min(gap, 63)<<1>>1 | 1
+		l.received = l.received<<min(gap, 63) | 1
 		l.counted = int(min(uint64(l.counted)+gap, lossWindow))
 	case l.sequence-sequence < lossWindow:
 		l.received |= 1 << (l.sequence - sequence)
