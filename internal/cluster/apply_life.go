@@ -31,7 +31,7 @@ func (a *applier) node(c *NodeChange) *Rejection {
 	if len(c.Links) > 0 {
 		m.Links = c.Links
 	}
-	if c.State == NodeJoining {
+	if c.State == NodeJoining || c.State == NodeOnline && c.Lease > 0 {
 		m.WatchdogTimeout, m.Lease = c.WatchdogTimeout, c.Lease
 	}
 	a.enter(m, c.State, c.Reason)
@@ -66,7 +66,7 @@ func (a *applier) sameLife(m *Member, c *NodeChange) *Rejection {
 	allowed := false
 	switch c.State {
 	case NodeJoining:
-		if m.State == NodeLost || m.State == NodeOnline || m.State == NodeLeaving {
+		if m.State == NodeLost || m.State == NodeOnline || m.State == NodeLeaving || m.State == NodeOffline {
 			if a.s.OpenFencing(m.Name) != nil {
 				return reject("unsafe", "%s: a fencing of it is open", m.Name)
 			}
@@ -88,14 +88,36 @@ func (a *applier) sameLife(m *Member, c *NodeChange) *Rejection {
 			}
 			allowed = true
 		}
-	case NodeFenced:
-		if m.State == NodeLost && m.WatchdogTimeout <= 0 {
-			return reject("unsafe", "%s reported no watchdog: time alone does not confirm it off", m.Name)
+		if m.State == NodeLost {
+			// By rule 8's time it has stopped everything, or was reset. Where a fencing
+			// has begun it is fenced instead, so that only another boot brings it back.
+			if r := a.timed(m); r != nil {
+				return r
+			}
+			if r := a.lossFinal(m); r != nil {
+				return r
+			}
+			a.releaseBoot(m.Name, m.Incarnation.Boot)
+			allowed = true
 		}
-		allowed = m.State == NodeLost
+	case NodeFenced:
+		if m.State == NodeLost {
+			if r := a.timed(m); r != nil {
+				return r
+			}
+			allowed = true
+		}
 	}
 	if !allowed {
 		return reject("conflict", "%s is %s (reported %t): it cannot become %s", m.Name, m.State, m.Reported, c.State)
+	}
+	return nil
+}
+
+// timed refuses to call a lost node off by time alone if nothing resets it.
+func (a *applier) timed(m *Member) *Rejection {
+	if m.WatchdogTimeout <= 0 {
+		return reject("unsafe", "%s reported no watchdog: time alone does not confirm it off", m.Name)
 	}
 	return nil
 }

@@ -17,6 +17,8 @@ type contact struct {
 	askedTo  uint64        // leader that was last asked
 	gaveUp   bool          // the lease has run out, and the policy is carried out
 	watchdog event.WatchdogState
+	arming   bool          // the driver was asked to arm it
+	nextFeed time.Duration // Mono
 
 	// The leader's side.
 	waiting []waitingContact
@@ -30,8 +32,14 @@ type waitingContact struct {
 }
 
 // lease is how long contact lasts: the stall time, so that the election after a
-// leader's crash does not make anyone stop.
-func (c *Core) lease() time.Duration { return c.detector.Times().Stall }
+// leader's crash does not make anyone stop; but what this incarnation reported
+// once, since others count on that (rule 8).
+func (c *Core) lease() time.Duration {
+	if m := c.state.Member(c.self.Node); m != nil && m.Incarnation == c.self && m.Lease > 0 {
+		return m.Lease
+	}
+	return c.detector.Times().Stall
+}
 
 func (k *contact) watchdogTimeout() time.Duration {
 	if !k.watchdog.Armed {
@@ -117,9 +125,84 @@ func (c *Core) judgeContact() {
 		c.executor.Resume()
 	case !c.inContact() && !k.gaveUp:
 		k.gaveUp = true
-		c.trace("no contact with a quorate leader for %v", c.lease())
-		c.executor.StopAll(c.now, c.noQuorumPolicy())
+		policy := c.noQuorumPolicy()
+		c.trace("no contact with a quorate leader for %v: %s", c.lease(), policy)
+		if policy == "fence" && k.had && !c.executor.Idle() {
+			c.exit(event.Exit{Code: 1, Reset: true, Reason: "quorum is lost, and the policy is to fence"})
+			return
+		}
+		c.executor.StopAll(c.now, policy)
 	}
+}
+
+// keepWatchdog arms the watchdog, and feeds it only in contact or with everything
+// stopped. It stays armed until the daemon has stopped everything and ends.
+func (c *Core) keepWatchdog() {
+	k := &c.contact
+	now := c.now.Mono
+	if c.watchdogWanted() && !k.watchdog.Armed && !k.arming && k.watchdog.Err == nil {
+		k.arming = true
+		c.out.Watchdog = event.WatchdogArm
+		return
+	}
+	earned := k.had && c.now.Boot < k.until || c.pair()
+	if k.watchdog.Armed && now >= k.nextFeed && (earned || c.executor.Idle()) {
+		k.nextFeed = now + max(k.watchdog.Timeout/5, 10*time.Millisecond)
+		c.out.Watchdog = event.WatchdogFeed
+	}
+}
+
+func (c *Core) watchdogWanted() bool {
+	policy := c.noQuorumPolicy()
+	return c.state.Config.Watchdog != nil && (policy == "stop" || policy == "fence")
+}
+
+// watchdogKnown tells whether a report can say what the watchdog is: others count
+// on it.
+func (c *Core) watchdogKnown() bool {
+	k := &c.contact
+	return !c.watchdogWanted() || k.watchdog.Armed || k.watchdog.Err != nil
+}
+
+// watchdogChanged takes what the driver did.
+func (c *Core) watchdogChanged(w event.WatchdogState) {
+	c.contact.watchdog, c.contact.arming = w, false
+	if w.Err != nil {
+		c.trace("watchdog: %v", w.Err)
+	}
+}
+
+// countdown waits for what a lost node's watchdog must have done by then (rule 8):
+// counted from when this leader knows the loss to be committed, on its own clock.
+func (c *Core) countdown(m *cluster.Member) {
+	if m.WatchdogTimeout <= 0 || m.Lease <= 0 || len(c.raft.Conf().GetVoters()) < 3 {
+		return // a pair: time is no vote
+	}
+	since, known := c.lead.lostSince[m.Incarnation]
+	if !known {
+		c.lead.lostSince[m.Incarnation] = c.now.Boot
+		return
+	}
+	span := m.Lease + m.WatchdogTimeout
+	margin := span/50 + time.Second // drift of both clocks, and the device's granularity
+	if c.now.Boot-since < span+margin {
+		return
+	}
+	state := cluster.NodeOffline // it may come back in the same boot: everything is stopped there
+	if c.lossIsFinal(m) {
+		state = cluster.NodeFenced
+	}
+	commands := []cluster.Command{{Node: &cluster.NodeChange{
+		Incarnation: m.Incarnation, State: state,
+		Reason: "it has stopped everything, or its watchdog has reset it: " + (span + margin).String() + " without contact",
+	}}}
+	if f := c.state.OpenFencing(m.Name); f != nil {
+		if busy, _ := c.fences.Busy(f.ID); busy {
+			return
+		}
+		commands = append([]cluster.Command{{FenceDone: &cluster.FenceEnd{ID: f.ID, Target: f.Target, Result: "failed", Error: "the watchdog was faster"}}}, commands...)
+	}
+	c.want(lifeKey(m.Incarnation, state), commands...)
 }
 
 // noQuorumPolicy returns what a node without quorum does: stop, fence, demote,

@@ -182,7 +182,7 @@ func (c *Core) Step(now event.Time, ev event.Event) {
 	case event.Requested:
 		c.requested(e)
 	case event.WatchdogState:
-		c.contact.watchdog = e
+		c.watchdogChanged(e)
 	case event.Stopping:
 		c.stopping(e)
 	}
@@ -210,6 +210,7 @@ func (c *Core) settle() {
 		c.keepContact()
 		c.executor.Tick(c.now)
 		c.takeExecutor()
+		c.keepWatchdog()
 		c.keepRequests()
 		if !c.more() {
 			break
@@ -241,6 +242,9 @@ func (c *Core) trace(format string, args ...any) {
 }
 
 func (c *Core) exit(e event.Exit) {
+	if c.executor != nil && c.executor.Idle() && c.contact.watchdog.Armed && !e.Reset {
+		c.out.Watchdog = event.WatchdogRelease
+	}
 	c.out.Exit = &e
 	c.over = true
 	c.trace("exit: %s", e.Reason)
@@ -264,6 +268,9 @@ func (c *Core) nextDeadline() time.Duration {
 	sooner(c.disk.lazyDue)
 	sooner(c.executor.Deadline())
 	sooner(c.two.vote.Deadline())
+	if c.contact.watchdog.Armed {
+		sooner(c.contact.nextFeed)
+	}
 	if c.lead.active {
 		sooner(c.engine.Deadline())
 		sooner(c.fences.Deadline())

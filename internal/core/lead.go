@@ -28,10 +28,11 @@ type leadership struct {
 	confIndex uint64            // and the configuration that was in force then
 	rounds    map[uint64]func() // what waits for a majority's confirmation
 
-	mayLeave  map[string]cluster.Incarnation // leaving members on which everything is stopped
-	suspects  map[string]time.Duration       // members that are silent: since when the others are asked
-	handover  time.Duration                  // last attempt
-	inherited []uint64                       // fencings that were open when it began to lead
+	mayLeave  map[string]cluster.Incarnation        // leaving members on which everything is stopped
+	lostSince map[cluster.Incarnation]time.Duration // Boot: since when this leader knows of a committed loss
+	suspects  map[string]time.Duration              // members that are silent: since when the others are asked
+	handover  time.Duration                         // last attempt
+	inherited []uint64                              // fencings that were open when it began to lead
 }
 
 // wish is a command that was proposed.
@@ -88,7 +89,7 @@ func (c *Core) assume() {
 	e := &c.election
 	c.lead = leadership{
 		term: c.raft.Term(), start: last, since: c.now.Mono,
-		wishes: map[string]wish{}, rounds: map[uint64]func(){}, suspects: map[string]time.Duration{}, mayLeave: map[string]cluster.Incarnation{},
+		wishes: map[string]wish{}, rounds: map[uint64]func(){}, suspects: map[string]time.Duration{}, mayLeave: map[string]cluster.Incarnation{}, lostSince: map[cluster.Incarnation]time.Duration{},
 	}
 	if e.since > 0 && e.lost.node != "" {
 		c.lead.elected = c.now.Mono - e.since

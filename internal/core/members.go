@@ -82,6 +82,9 @@ func (c *Core) join(i cluster.Incarnation, reason string) {
 
 // reviewMember looks at another member.
 func (c *Core) reviewMember(m *cluster.Member, v heartbeat.View) {
+	if m.State != cluster.NodeLost {
+		delete(c.lead.lostSince, m.Incarnation)
+	}
 	heard := cluster.Incarnation{Node: m.Name, Counter: v.Packet.Counter, Boot: v.Packet.Boot}
 	switch {
 	case v.Reachable && heard.Counter > m.Incarnation.Counter:
@@ -91,6 +94,8 @@ func (c *Core) reviewMember(m *cluster.Member, v heartbeat.View) {
 		c.reviewSameLife(m, v)
 	case m.State == cluster.NodeOnline || m.State == cluster.NodeJoining || m.State == cluster.NodeLeaving:
 		c.reviewSilent(m, v)
+	case m.State == cluster.NodeLost:
+		c.countdown(m)
 	}
 }
 
@@ -120,6 +125,10 @@ func (c *Core) reviewSameLife(m *cluster.Member, v heartbeat.View) {
 	case cluster.NodeLost:
 		if c.state.OpenFencing(m.Name) == nil && !c.lossIsFinal(m) {
 			c.join(m.Incarnation, "heard again before its fencing began")
+		}
+	case cluster.NodeOffline:
+		if !v.Packet.Leaving {
+			c.join(m.Incarnation, "heard again after it had stopped everything")
 		}
 	case cluster.NodeJoining:
 		c.askFor(m)
@@ -236,8 +245,8 @@ func (c *Core) askFor(m *cluster.Member) {
 	c.reports.asked[m.Name] = asking{of: m.Incarnation, before: c.engine.LastOrder(), at: c.now.Mono}
 	ask := event.Ask{Before: c.reports.asked[m.Name].before}
 	if m.Name == c.self.Node {
-		if report, ok := c.executor.Report(ask, c.raft.Term()); ok {
-			c.reported(c.self, &event.NodeReport{Report: *report, Before: ask.Before, Version: c.options.Version, Links: c.options.Links})
+		if report, ok := c.report(ask, c.raft.Term()); ok {
+			c.reported(c.self, report)
 		}
 		return
 	}
@@ -246,14 +255,24 @@ func (c *Core) askFor(m *cluster.Member) {
 
 // asked answers the leader with a report of what runs here.
 func (c *Core) asked(m *event.Message) {
-	report, ok := c.executor.Report(*m.Ask, m.Term)
-	if !ok {
-		return
+	if report, ok := c.report(*m.Ask, m.Term); ok {
+		c.send(m.From.Node, event.Message{For: m.From, Report: report})
 	}
-	c.send(m.From.Node, event.Message{For: m.From, Report: &event.NodeReport{
-		Report: *report, Before: m.Ask.Before, Version: c.options.Version, Links: c.options.Links,
+}
+
+// report says what runs here, once that is known, and what others may count on.
+func (c *Core) report(ask event.Ask, term uint64) (*event.NodeReport, bool) {
+	if !c.watchdogKnown() {
+		return nil, false
+	}
+	report, ok := c.executor.Report(ask, term)
+	if !ok {
+		return nil, false
+	}
+	return &event.NodeReport{
+		Report: *report, Before: ask.Before, Version: c.options.Version, Links: c.options.Links,
 		WatchdogTimeout: c.contact.watchdogTimeout(), Lease: c.lease(),
-	}})
+	}, true
 }
 
 // reported takes a report: with its commit the member is online.
