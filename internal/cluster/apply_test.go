@@ -211,7 +211,7 @@ func TestLostMeansUnknown(t *testing.T) {
 		w := setup(t)
 		w.rejected("conflict", grant("web", "Started", inc("b", 1, "b1")))
 		w.rejected("only a node that is confirmed off", Command{Remove: &Remove{Node: "a", RaftID: 1}})
-		w.rejected("cannot become offline", change(a1, NodeOffline))
+		w.rejected("time alone", change(a1, NodeOffline))
 		w.rejected("reported no watchdog", change(a1, NodeFenced))
 		w.rejected("cannot become online", change(a1, NodeOnline))
 		w.want("holders", w.holders("web"), "a.1 Started")

@@ -31,13 +31,14 @@ type step struct {
 
 // walk is one plan under way.
 type walk struct {
-	number  uint64
-	steps   []step
-	ready   []int // indices of the steps that wait for nothing but a grant or their turn, ascending
-	moves   []cluster.Move
-	aborted string
-	failure bool
-	begun   bool // the begin of the transition was proposed
+	unblocked time.Duration // when unused grants were last given back (Mono)
+	number    uint64
+	steps     []step
+	ready     []int // indices of the steps that wait for nothing but a grant or their turn, ascending
+	moves     []cluster.Move
+	aborted   string
+	failure   bool
+	begun     bool // the begin of the transition was proposed
 	// granting holds, by action id, when a grant was last proposed, and how often.
 	granting map[int]proposal
 	// wished holds, by action id, when a fencing or forgetting was last asked for.
@@ -118,6 +119,7 @@ func (e *Engine) advance(now event.Time) {
 			}
 		}
 		e.grant(now)
+		e.unblock(now)
 	}
 	e.finish(now)
 }
