@@ -36,7 +36,7 @@ several minutes.`,
 			talk := cmd.ErrOrStderr()
 			bench, err := lab.RunBench(ctx, o.name, binary, runs,
 				func(text string) { fmt.Fprintln(talk, "... "+text) },
-				func(m lab.Measurement) { fmt.Fprintf(talk, "%s: median %.1f ms\n", m.Name, m.Median) })
+				func(m lab.Measurement) { fmt.Fprintf(talk, "%s: median %.1f %s\n", m.Name, m.Median, m.Unit) })
 			if err != nil {
 				return err
 			}
@@ -45,13 +45,13 @@ several minutes.`,
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "state on %s\n", bench.Filesystem)
 			table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', tabwriter.AlignRight)
-			fmt.Fprintln(table, "RUNS\tMEDIAN ms\tP90 ms\tMAX ms\tGOAL ms\t  ")
+			fmt.Fprintln(table, "RUNS\tMEDIAN\tP90\tMAX\tGOAL\t  ")
 			for _, m := range bench.Measurements {
 				goal := "-"
 				if m.Goal > 0 {
 					goal = fmt.Sprintf("%.0f", m.Goal)
 				}
-				fmt.Fprintf(table, "%d\t%.1f\t%.1f\t%.1f\t%s\t  %s\n", len(m.Samples), m.Median, m.P90, m.Max, goal, m.Name)
+				fmt.Fprintf(table, "%d\t%.1f\t%.1f\t%.1f\t%s\t  %s, %s\n", len(m.Samples), m.Median, m.P90, m.Max, goal, m.Name, m.Unit)
 			}
 			return table.Flush()
 		},

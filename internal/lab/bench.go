@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"linuxha/internal/api"
@@ -15,23 +17,25 @@ import (
 // MinRuns is the least number of runs that a measurement is made of.
 const MinRuns = 7
 
-// Measurement is what was measured of one thing, in milliseconds.
+// Measurement is what was measured of one thing.
 type Measurement struct {
 	Name    string    `json:"name"`
-	Samples []float64 `json:"samples_ms"` // in the order of the runs
-	Median  float64   `json:"median_ms"`
-	P90     float64   `json:"p90_ms"`
-	Max     float64   `json:"max_ms"`
-	Goal    float64   `json:"goal_ms,omitempty"` // for the median; 0: none
+	Unit    string    `json:"unit"`
+	Samples []float64 `json:"samples"` // in the order of the runs
+	Median  float64   `json:"median"`
+	P90     float64   `json:"p90"`
+	Max     float64   `json:"max"`
+	Goal    float64   `json:"goal,omitempty"` // for the median; 0: none
 }
 
+// newMeasurement is of times in milliseconds.
 func newMeasurement(name string, goal time.Duration, samples []float64) Measurement {
 	sorted := slices.Sorted(slices.Values(samples))
 	rank := func(share float64) float64 { // nearest rank
-		return sorted[min(len(sorted)-1, max(0, int(share*float64(len(sorted))+0.999999)-1))]
+		return sorted[min(len(sorted)-1, max(0, int(math.Ceil(share*float64(len(sorted))))-1))]
 	}
 	return Measurement{
-		Name: name, Samples: samples, Goal: float64(goal.Microseconds()) / 1000,
+		Name: name, Unit: "ms", Samples: samples, Goal: float64(goal.Microseconds()) / 1000,
 		Median: rank(0.5), P90: rank(0.9), Max: sorted[len(sorted)-1],
 	}
 }
@@ -127,6 +131,9 @@ func benchCluster(ctx context.Context, spec Spec, binary string, runs int, detec
 	if err := l.formWithService(ctx, detection); err != nil {
 		return err
 	}
+	if err := l.measureCost(ctx, detection, record); err != nil {
+		return err
+	}
 	series := []struct {
 		name string
 		goal time.Duration
@@ -163,6 +170,67 @@ func benchCluster(ctx context.Context, spec Spec, binary string, runs int, detec
 		}
 		record(newMeasurement(detection+": "+s.name, s.goal, samples))
 	}
+	return nil
+}
+
+// costTime is how long the cost of a cluster at rest is measured.
+const costTime = 10 * time.Second
+
+// measureCost records what a node at rest costs: processor time of all of the
+// host's processes, the service's among them, and memory of the daemon.
+func (l *Lab) measureCost(ctx context.Context, detection string, record func(Measurement)) error {
+	if _, err := l.Await(ctx, serviceTimeout, "every node is online and the service runs", func(s *api.Status) bool {
+		return l.AllOnline(s) && ServedBy(s) != ""
+	}); err != nil {
+		return err
+	}
+	used := func() (all []float64, err error) { // seconds of processor time of each node
+		for _, node := range l.Nodes() {
+			text, _, err := l.Output(ctx, node, "cat", "/sys/fs/cgroup/cpu.stat")
+			if err != nil {
+				return nil, err
+			}
+			var microseconds float64
+			if _, err := fmt.Sscanf(text, "usage_usec %g", &microseconds); err != nil {
+				return nil, fmt.Errorf("read the processor time of %s: %w", node, err)
+			}
+			all = append(all, microseconds/1e6)
+		}
+		return all, nil
+	}
+	if _, err := os.Stat(l.dir.cgroupFile()); err == nil {
+		before, err := used()
+		begun := time.Now()
+		if err != nil {
+			return err
+		}
+		if err := pause(ctx, costTime); err != nil {
+			return err
+		}
+		after, err := used()
+		if err != nil {
+			return err
+		}
+		for i := range after {
+			after[i] = (after[i] - before[i]) / time.Since(begun).Seconds() * 100
+		}
+		m := newMeasurement(detection+": processor time of a node at rest", 0, after)
+		m.Unit = "% of a core"
+		record(m)
+	}
+	var memory []float64
+	for _, node := range l.Nodes() {
+		text, _, err := l.Output(ctx, node, "sh", "-c",
+			`for p in /proc/[0-9]*; do case "$(tr '\0' ' ' <$p/cmdline)" in "ha daemon "*|*"/ha daemon "*) grep ^Pss: $p/smaps_rollup;; esac; done 2>/dev/null`)
+		var kilobytes float64
+		if _, scanErr := fmt.Sscanf(strings.TrimSpace(text), "Pss: %g kB", &kilobytes); err != nil || scanErr != nil {
+			return fmt.Errorf("read the memory of the daemon on %s: %w", node, errors.Join(err, scanErr))
+		}
+		memory = append(memory, kilobytes/1024)
+	}
+	m := newMeasurement(detection+": memory (PSS) of the daemon", 0, memory)
+	m.Unit = "MiB"
+	record(m)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package lab_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -132,7 +133,33 @@ func TestHostCrash(t *testing.T) {
 		before := boots(t, l)
 		must(t, l.Crash(victim))
 		movedFrom(t, l, victim, before)
+		stages := stagesOf(t, l, victim)
+		for _, want := range []string{"detect", "lost", "fence", "decide", "start", "announce"} {
+			if !slices.Contains(stages, want) {
+				t.Errorf("the failover from %s has the stages %v, want %s among them", victim, stages, want)
+			}
+		}
+		if leader && !slices.Contains(stages, "elect") {
+			t.Errorf("the failover from the leader has the stages %v, want elect among them", stages)
+		}
 	}
+}
+
+// stagesOf lists the stages of the last failover from a node, as recorded.
+func stagesOf(t *testing.T, l *lab.Lab, lost string) []string {
+	t.Helper()
+	var stages []string
+	for line := range strings.Lines(labtest.Output(t, l, otherThan(l, lost), "ha", "events", "--json")) {
+		var event struct{ Node, Text, Stage string }
+		must(t, json.Unmarshal([]byte(line), &event))
+		if event.Stage == "detect" && event.Node == lost {
+			stages = nil
+		}
+		if event.Stage != "" {
+			stages = append(stages, event.Stage)
+		}
+	}
+	return stages
 }
 
 func TestPartitions(t *testing.T) {
