@@ -105,10 +105,13 @@ func (c *Core) contacted(m *event.Message) {
 	}
 }
 
-// inContact tells whether this node may count on a quorate leader. Two voters
-// keep what they were granted: nothing can be recovered against them without
-// rule 6, and time is no vote.
-func (c *Core) inContact() bool { return c.now.Boot < c.contact.until || c.pair() }
+// inContact tells whether this node may count on a quorate leader.
+func (c *Core) inContact() bool { return c.now.Boot < c.contact.until || c.keepsAsPair() }
+
+// keepsAsPair tells whether this node is one of two voters, as far as its whole
+// log says: those keep what they were granted. Nothing can be recovered against
+// them without rule 6, and time is no vote.
+func (c *Core) keepsAsPair() bool { return c.other() != nil && !c.raft.ConfPending() }
 
 // pair tells whether there are two voters and no other.
 func (c *Core) pair() bool {
@@ -145,7 +148,7 @@ func (c *Core) keepWatchdog() {
 		c.out.Watchdog = event.WatchdogArm
 		return
 	}
-	earned := k.had && c.now.Boot < k.until || c.pair()
+	earned := k.had && c.now.Boot < k.until || c.keepsAsPair()
 	if k.watchdog.Armed && now >= k.nextFeed && (earned || c.executor.Idle()) {
 		k.nextFeed = now + max(k.watchdog.Timeout/5, 10*time.Millisecond)
 		c.out.Watchdog = event.WatchdogFeed

@@ -159,8 +159,11 @@ func (c *Core) Step(now event.Time, ev event.Event) {
 		c.ranLate(now, late)
 	}
 	c.now, c.deadline = now, 0
+	if !c.disk.first() {
+		c.judgeContact() // before anything that came late can be obeyed
+	}
 	switch e := ev.(type) {
-	case event.Tick:
+	case event.Tick: // settle does it
 	case event.Recorded:
 		c.executor.Begin(now, e)
 	case event.HeartbeatReceived:

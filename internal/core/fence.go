@@ -15,6 +15,9 @@ func (c *Core) beginFencing(m *cluster.Member, reason string) *cluster.FenceBegi
 	if !c.state.Config.FencingEnabled() || c.state.OpenFencing(m.Name) != nil || !c.fences.MayBegin(c.now.Mono, m.Name) {
 		return nil
 	}
+	if c.fencingsUnderWay() >= max(1, (len(c.state.Members)-1)/2) {
+		return nil
+	}
 	action := c.fenceAction()
 	if len(fencing.Routes(&c.state.Config, m.Name, action)) == 0 {
 		return nil
@@ -25,6 +28,21 @@ func (c *Core) beginFencing(m *cluster.Member, reason string) *cluster.FenceBegi
 // routes returns the ways of fencing a node.
 func (c *Core) routes(target, action string) []fencing.Route {
 	return fencing.Routes(&c.state.Config, target, action)
+}
+
+// fencingsUnderWay counts the nodes that are being fenced, or were and still
+// vote: no more than a minority, or one, before the membership is smaller. A
+// fault of our own must not shoot a whole cluster.
+func (c *Core) fencingsUnderWay() int {
+	count := 0
+	for i := range c.state.Members {
+		m := &c.state.Members[i]
+		lost, fence := c.lead.wishes[lifeKey(m.Incarnation, cluster.NodeLost)], c.lead.wishes["fence/"+m.Name]
+		if c.state.OpenFencing(m.Name) != nil || m.State == cluster.NodeFenced && m.Voter || lost.entry != 0 || fence.entry != 0 {
+			count++ // begun, or about to be
+		}
+	}
+	return count
 }
 
 // fenceAction is what a lost node is fenced with.

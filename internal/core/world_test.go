@@ -25,6 +25,7 @@ type world struct {
 	fail       bool // fence devices fail
 	calls      []event.FenceCall
 	lastRaftID uint64
+	starts     uint64
 }
 
 type node struct {
@@ -43,6 +44,7 @@ type node struct {
 	active     map[string]event.Operation // running services, with what started them
 	wake       time.Duration
 	pausedTill time.Duration
+	stuck      bool // the disk does not answer
 }
 
 type queued struct {
@@ -103,6 +105,12 @@ func newWorld(t *testing.T, config cluster.Config, names ...string) *world {
 	return w
 }
 
+// seed is fresh for every start.
+func (w *world) seed() uint64 {
+	w.starts++
+	return w.starts
+}
+
 func (w *world) wall() time.Time { return time.Unix(1_700_000_000, 0).UTC().Add(w.now) }
 
 func (w *world) time() event.Time { return event.Time{Mono: w.now, Boot: w.now, Wall: w.wall()} }
@@ -117,7 +125,7 @@ func (n *node) start() {
 	}
 	store := n.store
 	c, err := core.New(core.Options{
-		Node: n.name, Boot: fmt.Sprintf("boot-%s-%d", n.name, n.boot), Seed: uint64(n.life), Version: "test", Links: []string{"l0"},
+		Node: n.name, Boot: fmt.Sprintf("boot-%s-%d", n.name, n.boot), Seed: n.w.seed(), Version: "test", Links: []string{"l0"},
 		Now: n.w.time(), Stored: store, Peers: peers,
 	})
 	if err != nil {
@@ -221,7 +229,7 @@ func (n *node) ready() {
 			n.sendBeat()
 		}
 	}
-	if p := r.Persist; p != nil {
+	if p := r.Persist; p != nil && !n.stuck {
 		later(2*time.Millisecond, func() {
 			n.store.Apply(p)
 			n.step(event.Persisted{Seq: p.Seq})

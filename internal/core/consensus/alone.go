@@ -3,6 +3,7 @@ package consensus
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
@@ -17,12 +18,13 @@ func (n *Node) ConfPending() bool {
 	if err != nil {
 		return true
 	}
-	for _, e := range entries {
-		if e.GetType() != raftpb.EntryNormal {
-			return true
+	for _, list := range [][]*write{n.flight, n.queue} {
+		for _, w := range list {
+			entries = slices.Concat(entries, w.entries)
 		}
 	}
-	return len(n.conf.GetVotersOutgoing()) > 0 || !n.Idle()
+	changes := func(e *raftpb.Entry) bool { return e.GetType() != raftpb.EntryNormal }
+	return len(n.conf.GetVotersOutgoing()) > 0 || slices.ContainsFunc(entries, changes)
 }
 
 // tail returns the log after what is applied.

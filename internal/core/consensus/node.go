@@ -55,8 +55,10 @@ type Node struct {
 		commit uint64
 		conf   uint64 // index of the newest voter change applied and synced
 	}
-	reads uint64
-	trace []string
+	reads    uint64
+	sending  map[uint64]int // ticks since a snapshot was sent, by receiver
+	patience int            // ticks that its answer may take
+	trace    []string
 }
 
 // write is one step of the log that has to be durable before responses go out.
@@ -92,7 +94,7 @@ func (o *Output) Empty() bool {
 // New returns the Node that the disk's content describes. Applied state must be
 // that of s.Snapshot: later committed entries come out again.
 func New(s Start) (*Node, error) {
-	n := &Node{id: s.ID, log: newStorage(), conf: &raftpb.ConfState{}}
+	n := &Node{id: s.ID, log: newStorage(), conf: &raftpb.ConfState{}, sending: map[uint64]int{}, patience: 3 * max(s.ElectionTicks, 20)}
 	n.log.state = s.State
 	n.log.node = n
 	if s.Snapshot != nil && !raft.IsEmptySnap(s.Snapshot) {
@@ -225,10 +227,26 @@ func (n *Node) Match(id uint64) (index uint64, flows bool) {
 	return index, flows
 }
 
-// Tick lets a leader resend what was lost; only leaders are ticked.
+// Tick lets a leader resend what was lost; only leaders are ticked. A snapshot
+// that is not answered in time counts as lost: Raft itself would wait for ever.
 func (n *Node) Tick() {
-	if n.Leads() {
-		n.raw.Tick()
+	if !n.Leads() {
+		return
+	}
+	n.raw.Tick()
+	var late []uint64
+	n.raw.WithProgress(func(id uint64, _ raft.ProgressType, p tracker.Progress) {
+		if p.State != tracker.StateSnapshot {
+			delete(n.sending, id)
+			return
+		}
+		if n.sending[id]++; n.sending[id] > n.patience {
+			late = append(late, id)
+		}
+	})
+	for _, id := range late {
+		delete(n.sending, id)
+		n.SnapshotFailed(id)
 	}
 }
 
