@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"linuxha/internal/cluster"
@@ -193,15 +194,18 @@ func checkBringUp(root Root, node string, links []netip.AddrPort) error {
 		}
 		conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(address))
 		if err != nil {
-			return badInput("link %d: this host cannot use %s: %w%s", i, address, err, ownAddresses())
+			return badInput("link %d: this host cannot use %s: %w%s", i, address, err, hint(err))
 		}
 		conn.Close()
 	}
 	return nil
 }
 
-// ownAddresses is a hint for people.
-func ownAddresses() string {
+// hint says what to do about an address that cannot be used.
+func hint(err error) string {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return "; another program has the port: give another one with --port"
+	}
 	all, err := net.InterfaceAddrs()
 	if err != nil {
 		return ""

@@ -81,7 +81,7 @@ func (d *Daemon) Stop(restart bool) {
 
 // spareThreads lets a thread that comes back from the kernel, the heartbeats'
 // above all, go on at once even when every processor has Go code to run.
-const spareThreads = 0
+const spareThreads = 1
 
 // Run lives until the node has left, ctx ends (at once, services go on), or
 // something fails.
