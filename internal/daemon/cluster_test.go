@@ -48,6 +48,9 @@ func newNode(t *testing.T, port, n int) *node {
 	}
 	t.Cleanup(func() {
 		host.kill()
+		if bytes.Contains(host.log.Bytes(), []byte("DATA RACE")) { // seen with -race only
+			t.Errorf("%s has a data race", host.name)
+		}
 		if t.Failed() {
 			t.Logf("log of %s:\n%s", host.name, host.log)
 		}

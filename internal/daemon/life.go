@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"linuxha/internal/agent"
 	"linuxha/internal/cluster"
 	"linuxha/internal/core"
 	"linuxha/internal/core/event"
@@ -35,7 +36,7 @@ type life struct {
 	saves      chan *event.Persist
 	work       chan func() // what touches agents, in order
 
-	runner  *agents
+	runner  *agent.Runner
 	links   *link.Links                // nil until the incarnation is durable
 	beats   atomic.Pointer[link.Links] // links, for readers outside the loop
 	streams *stream.Streams            // likewise
@@ -81,7 +82,15 @@ func (d *Daemon) live(ctx context.Context, stored event.Stored) (*event.Exit, er
 	if err != nil {
 		return nil, err
 	}
-	l.runner = &agents{post: l.post}
+	l.runner, err = agent.New(agent.Options{
+		Node: d.settings.Node, Run: d.root.run(), Boot: d.boot, Log: d.log,
+		Results: func(r event.Result) { l.post(event.OperationDone{Result: r}) },
+		Fenced:  func(f event.FenceCalled) { l.post(f) },
+		Notices: func(n event.ResourceNotice) { l.post(n) },
+	})
+	if err != nil {
+		return nil, err
+	}
 	d.vitals.LoopTurned()
 	d.vitals.SyncEnded()
 	d.life.Store(l)

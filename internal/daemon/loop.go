@@ -17,8 +17,7 @@ const batch = 256
 // loop is the one goroutine that touches the core.
 func (l *life) loop(ctx context.Context) *event.Exit {
 	l.handle(l.core.Ready()) // the new incarnation, to be made durable
-	recorded := l.runner.Recorded()
-	l.step(recorded)
+	l.step(event.Recorded{InFlight: l.runner.Orphans()})
 	l.step(event.Tick{})
 	l.handle(l.core.Ready())
 	timer := time.NewTimer(time.Hour)
