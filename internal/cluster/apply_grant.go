@@ -144,15 +144,20 @@ func (a *applier) grantOne(g Grant) *Rejection {
 	if g.Role == "Promoted" && promoted >= a.s.Config.promotedMax(g.Resource) {
 		return reject("conflict", "grant of %s to %s: %d other instances are promoted already", g.Instance, holderNames(g.Holders), promoted)
 	}
+	a.s.NextGrant = max(a.s.NextGrant, 1)
 	if existing >= 0 {
 		o := &a.s.Grants[existing]
+		if !slices.Equal(o.Holders, g.Holders) {
+			// Another right: what was meant for the former one misses it.
+			o.ID = a.s.NextGrant
+			a.s.NextGrant++
+		}
 		o.Holders = slices.Clone(g.Holders)
 		if g.Role == "Promoted" {
 			o.Role = g.Role
 		}
 		return nil
 	}
-	a.s.NextGrant = max(a.s.NextGrant, 1)
 	g.ID = a.s.NextGrant
 	a.s.NextGrant++
 	g.Holders = slices.Clone(g.Holders)

@@ -135,6 +135,13 @@ func (c *Core) fenceWish(f transition.Fence) {
 		c.trace("a plan wants %s fenced, but no device can", f.Node)
 		return
 	}
+	if f.Node == c.self.Node {
+		// Nobody cuts himself off: whoever leads next is asked again.
+		if !c.transferToAny() {
+			c.trace("a plan wants this node fenced, but nobody can take over to do it")
+		}
+		return
+	}
 	c.want("fence/"+f.Node, cluster.Command{Fence: &cluster.FenceBegin{
 		Target: m.Incarnation, Action: f.Action, Reason: f.Reason, Caller: c.self.Node,
 	}})

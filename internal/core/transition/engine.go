@@ -22,6 +22,8 @@ type Engine struct {
 	proposed map[cluster.Incarnation]proposal
 	state    *cluster.State
 	walk     *walk
+	giving   map[part]time.Duration // parts of grants whose release was proposed, and when
+	now      event.Time
 	failures int // transitions in a row that failed
 	alarmed  map[string]bool
 
@@ -66,6 +68,12 @@ type Outcome struct {
 // place is one resource instance on one node.
 type place struct{ node, instance string }
 
+// part is one holder's part in a grant.
+type part struct {
+	grant  uint64
+	holder cluster.Incarnation
+}
+
 // proposal is the newest result of an incarnation that was proposed.
 type proposal struct {
 	call int
@@ -104,7 +112,7 @@ func New() *Engine {
 func (e *Engine) Lead(term uint64) {
 	*e = Engine{
 		term: term, next: term<<28 + 1, state: &cluster.State{}, orders: map[uint64]*order{}, busy: map[place]string{},
-		proposed: map[cluster.Incarnation]proposal{}, alarmed: map[string]bool{},
+		proposed: map[cluster.Incarnation]proposal{}, giving: map[part]time.Duration{}, alarmed: map[string]bool{},
 	}
 }
 
@@ -131,6 +139,7 @@ func (e *Engine) propose(c cluster.Command) { e.out.Commands = append(e.out.Comm
 // Reported takes what a node says that it has in flight. Orders that it never
 // began, numbered up to before, are gone for good.
 func (e *Engine) Reported(now event.Time, from cluster.Incarnation, report *cluster.Report, before uint64) {
+	e.now = now
 	inflight := map[string]string{}
 	for _, r := range report.Running {
 		if r.InFlight != "" {
@@ -195,7 +204,8 @@ func (e *Engine) drop(o *order, why string) {
 
 // Applied takes every newly applied State.
 func (e *Engine) Applied(now event.Time, s *cluster.State) {
-	e.state = s
+	e.now, e.state = now, s
+	e.forgetGiven()
 	for _, o := range e.sorted() {
 		if m := s.Member(o.to.Node); m == nil || m.Incarnation != o.to || m.State == cluster.NodeLost || m.Off() {
 			e.drop(o, o.to.Node+" is gone")
@@ -211,6 +221,7 @@ func (e *Engine) Applied(now event.Time, s *cluster.State) {
 
 // Tick sends again what was not answered.
 func (e *Engine) Tick(now event.Time) {
+	e.now = now
 	for _, o := range e.sorted() {
 		switch {
 		case now.Mono >= o.limit:
@@ -246,6 +257,7 @@ func (e *Engine) Deadline() time.Duration {
 // Abort stops walking: the world is not what the plan was made for. Orders under
 // way go on, and their results are taken.
 func (e *Engine) Abort(now event.Time, reason string) {
+	e.now = now
 	if e.walk != nil {
 		e.abort(reason)
 		e.advance(now)

@@ -62,7 +62,7 @@ func (e *Engine) usable(s *step, m *cluster.Member) *cluster.Grant {
 		return nil
 	}
 	for _, end := range ends {
-		if !slices.Contains(g.Holders, end) {
+		if _, given := e.giving[part{g.ID, end}]; given || !slices.Contains(g.Holders, end) {
 			return nil
 		}
 	}
@@ -177,13 +177,37 @@ func (e *Engine) demoting(h cluster.Incarnation) bool {
 	})
 }
 
-// releasing tells whether this very entry releases h's part in instance.
+// releasing tells whether the release of h's part in instance is under way: what
+// is proposed from now on comes behind it.
 func (e *Engine) releasing(instance string, h cluster.Incarnation) bool {
-	return slices.ContainsFunc(e.out.Commands, func(c cluster.Command) bool {
-		return c.Release != nil && c.Release.Holder == h && slices.ContainsFunc(e.state.Grants, func(g cluster.Grant) bool {
-			return g.Instance == instance && slices.Contains(c.Release.IDs, g.ID)
-		})
+	return slices.ContainsFunc(e.state.Grants, func(g cluster.Grant) bool {
+		_, given := e.giving[part{g.ID, h}]
+		return given && g.Instance == instance
 	})
+}
+
+// release proposes the end of h's part in g. From now on nothing begins under it.
+func (e *Engine) release(g *cluster.Grant, h cluster.Incarnation) {
+	key := part{g.ID, h}
+	if at, given := e.giving[key]; given && e.now.Mono < at+proposeWait {
+		return
+	}
+	e.giving[key] = e.now.Mono
+	e.propose(cluster.Command{Release: &cluster.Release{IDs: []uint64{g.ID}, Holder: h}})
+}
+
+// forgetGiven drops what the State shows to be released, or active after all.
+func (e *Engine) forgetGiven() {
+	for key := range e.giving {
+		i := slices.IndexFunc(e.state.Grants, func(g cluster.Grant) bool { return g.ID == key.grant && slices.Contains(g.Holders, key.holder) })
+		if i < 0 {
+			delete(e.giving, key)
+			continue
+		}
+		if m := e.state.Member(key.holder.Node); m == nil || m.Incarnation != key.holder || m.MayRun(e.state.Grants[i].Instance) && e.proposed[key.holder].call <= m.LastCall {
+			delete(e.giving, key)
+		}
+	}
 }
 
 // releaseUnused gives back what nobody uses: grants of nodes that are well, know
@@ -196,10 +220,10 @@ func (e *Engine) releaseUnused() {
 			if m == nil || m.Incarnation != h || !m.Reported || m.State != cluster.NodeOnline && m.State != cluster.NodeLeaving {
 				continue
 			}
-			if m.MayRun(g.Instance) || e.outstandingGrant(h.Node, g) || e.wanted(g, h) || e.releasing(g.Instance, h) {
+			if m.MayRun(g.Instance) || e.outstandingGrant(h.Node, g) || e.wanted(g, h) || e.proposed[h].call > m.LastCall {
 				continue
 			}
-			e.propose(cluster.Command{Release: &cluster.Release{IDs: []uint64{g.ID}, Holder: h}})
+			e.release(g, h)
 		}
 	}
 }

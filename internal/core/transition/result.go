@@ -11,6 +11,7 @@ import (
 // Result takes a node's result: it becomes history, may release a grant, and the
 // walk goes on. Results that come again are ignored.
 func (e *Engine) Result(now event.Time, from cluster.Incarnation, r event.OrderResult) {
+	e.now = now
 	m := e.state.Member(from.Node)
 	if m == nil || m.Incarnation != from || !m.Reported || m.State == cluster.NodeLost || m.Off() || r.Entry.CallID <= m.LastCall {
 		return
@@ -55,7 +56,7 @@ func (e *Engine) releaseStopped(m *cluster.Member, op *event.Operation, entry *c
 	if !isStopped || g == nil || e.wanted(g, m.Incarnation) || e.outstandingGrant(m.Name, g) {
 		return
 	}
-	e.propose(cluster.Command{Release: &cluster.Release{IDs: []uint64{g.ID}, Holder: m.Incarnation}})
+	e.release(g, m.Incarnation)
 }
 
 // answered moves a step on by its result.

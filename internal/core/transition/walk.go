@@ -57,7 +57,7 @@ const nodeActions = 20
 
 // Begin starts to walk a plan that was made for the state s.
 func (e *Engine) Begin(now event.Time, number uint64, plan *cluster.Plan, s *cluster.State) {
-	e.state = s
+	e.now, e.state = now, s
 	if e.walk != nil {
 		e.end("aborted", "replaced by the next plan")
 	}

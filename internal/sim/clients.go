@@ -1,0 +1,102 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"linuxha/internal/cluster"
+	"linuxha/internal/core/event"
+)
+
+// clients write numbers into registers, one after the other, and remember what
+// was acknowledged. A register is a join token whose expiry is its value: nothing
+// that a cluster has to act on.
+type clients struct {
+	w       *World
+	every   time.Duration
+	written map[string]acknowledged
+	next    int
+	stop    bool
+}
+
+type acknowledged struct{ value, index uint64 }
+
+var registerBase = epoch.Add(1000 * time.Hour)
+
+func startClients(w *World, n int, every time.Duration) {
+	w.clock = &clients{w: w, every: every, written: map[string]acknowledged{}}
+	for range n {
+		w.clock.begin()
+	}
+}
+
+// begin starts a client on a fresh register.
+func (c *clients) begin() {
+	c.next++
+	c.write(fmt.Sprintf("w%d", c.next), 1)
+}
+
+// write writes a value, and goes on with the next one. A write of unknown outcome
+// ends its register: it may still happen at any time.
+func (c *clients) write(register string, value uint64) {
+	w := c.w
+	w.after(w.between(c.every/2, 3*c.every/2), func() {
+		if c.stop {
+			return
+		}
+		h := w.hosts[w.rng.IntN(len(w.hosts))]
+		life := h.life
+		token := cluster.Token{Hash: register, Expires: registerBase.Add(time.Duration(value) * time.Second)}
+		done := false
+		sent := h.request(event.Request{Commands: []cluster.Command{{Token: &token}}, By: "client"}, func(r event.Reply) {
+			done = true
+			if r.Err != nil {
+				w.count("write refused")
+				c.begin()
+				return
+			}
+			w.count("write acknowledged")
+			c.written[register] = acknowledged{value, r.Index}
+			w.truth.Acknowledged(register, value)
+			c.write(register, value+1)
+		})
+		if !sent {
+			c.write(register, value)
+			return
+		}
+		w.after(15*time.Second, func() {
+			if !done {
+				w.count("write never answered")
+				if h.life == life && h.daemon != nil && h.awake < w.now-15*time.Second {
+					w.truth.Stuck(w.now, "%s never answered a request", h.name)
+				}
+				c.begin()
+			}
+		})
+	})
+}
+
+// check looks whether a state holds what was acknowledged before its index.
+func (c *clients) check(node string, s *cluster.State) {
+	for i := range s.Tokens {
+		t := &s.Tokens[i]
+		if a, ok := c.written[t.Hash]; ok && s.Index >= a.index {
+			c.w.truth.Read(c.w.now, node, t.Hash, uint64(t.Expires.Sub(registerBase)/time.Second), a.value)
+		}
+	}
+}
+
+// checkAll looks for registers that are missing altogether.
+func (c *clients) checkAll(node string, s *cluster.State) {
+	for register, a := range c.written {
+		value := uint64(0)
+		for i := range s.Tokens {
+			if s.Tokens[i].Hash == register {
+				value = uint64(s.Tokens[i].Expires.Sub(registerBase) / time.Second)
+			}
+		}
+		if s.Index >= a.index {
+			c.w.truth.Read(c.w.now, node, register, value, a.value)
+		}
+	}
+}

@@ -1,0 +1,99 @@
+package sim
+
+import (
+	"time"
+
+	"linuxha/internal/core/event"
+)
+
+// device is the condition of the world's fence device.
+type device struct {
+	fails time.Duration // until then it fails
+	slow  time.Duration // until then it takes very long
+}
+
+// fence calls the fence device. It is honest: it says that it succeeded only if
+// it cut the power. What was asked of it may happen though nobody waits any more.
+func (h *Host) fence(call event.FenceCall) {
+	w := h.w
+	target := w.byName[call.Target.Node]
+	life, boot := h.life, h.boots
+	w.note("%s: %s %s of %s (incarnation %d) called, delay %v", h.name, call.Device, call.Action, call.Target.Node, call.Target.Counter, call.Delay)
+	w.after(call.Delay, func() {
+		h.whenAwake(func() {
+			if h.life != life || h.daemon == nil {
+				return // nobody is left to call it
+			}
+			w.count("fence device called")
+			takes := w.between(w.shape.FenceTime/2, w.shape.FenceTime*3/2)
+			if w.now < w.device.slow {
+				takes += w.between(time.Second, 30*time.Second)
+				w.count("fence device slow")
+			}
+			fails := w.now < w.device.fails || target == nil
+			hit := time.Duration(w.rng.Int64N(int64(takes) + 1))
+			var cut bool
+			if !fails {
+				w.after(hit, func() {
+					if (!h.power || h.boots != boot) && w.chance(0.5) {
+						return // the request died with its caller
+					}
+					cut = true
+					w.shoot(target, call)
+				})
+			}
+			w.after(takes, func() {
+				if h.power && h.boots == boot && h.life != life {
+					w.count("fencing result after its daemon")
+				}
+			})
+			answer := func(ok bool, text string, took time.Duration) {
+				h.inLife(took, func() {
+					h.daemonStep(event.FenceCalled{Call: call, OK: ok && cut, Error: text, Took: took})
+				})
+			}
+			switch {
+			case takes > call.Timeout:
+				answer(false, "timed out", call.Timeout)
+			case fails:
+				answer(false, "the device does not answer", takes)
+				w.count("fence device failed")
+			default:
+				answer(true, "", takes)
+			}
+		}, false)
+	})
+}
+
+// shoot cuts a host's power, and gives it back after a reboot; one that was
+// switched off is switched on by people.
+func (w *World) shoot(target *Host, call event.FenceCall) {
+	if call.Action == "on" {
+		target.switchOn()
+		return
+	}
+	if target.power {
+		if target.bootID() != call.Target.Boot {
+			w.count("fencing hit a later life")
+		}
+		if target.leads() {
+			w.count("leader fenced")
+		}
+	}
+	target.switchOff()
+	back := w.between(2*time.Second, 15*time.Second)
+	if call.Action == "off" {
+		back = w.between(10*time.Second, time.Minute)
+	}
+	boots := target.boots
+	w.after(back, func() {
+		if target.boots == boots {
+			target.switchOn()
+		}
+	})
+}
+
+// leads tells whether the host's daemon takes itself for the leader.
+func (h *Host) leads() bool {
+	return h.daemon != nil && h.daemon.local != nil && h.daemon.local.Role == "leader"
+}

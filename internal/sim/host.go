@@ -1,0 +1,285 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"linuxha/internal/cluster"
+	"linuxha/internal/core"
+	"linuxha/internal/core/event"
+)
+
+// Host is a simulated machine.
+type Host struct {
+	w     *World
+	index int
+	name  string
+
+	boots int // how often it was switched on
+	power bool
+	asOf  time.Duration // when it was switched on
+
+	// Clocks: the monotonic one runs at rate, stands still in suspend, and like the
+	// boot-time one begins at an arbitrary point.
+	rate      float64
+	suspended time.Duration
+	wallSkew  time.Duration
+
+	awake   time.Duration // it stands still until then
+	waiting int           // datagrams that wait meanwhile
+
+	disk    disk
+	joined  bool // it has been a member
+	life    int  // grows with every start and end of a daemon
+	daemon  *daemon
+	stopped bool          // an administrator stopped the daemon
+	agents  agents        // what agents left behind in this boot
+	slow    time.Duration // added to every sync
+	lag     time.Duration // added to every turn of the loop
+}
+
+// daemon is a running core with what surrounds it.
+type daemon struct {
+	core     *core.Core
+	beat     *event.Heartbeat
+	sequence uint64
+	lastBeat time.Duration
+	turned   time.Duration // when the loop last turned
+	wake     time.Duration // next planned Tick, in world time
+	state    *cluster.State
+	local    *event.Local
+	terms    uint64 // newest term seen in Local
+	replies  map[uint64]func(event.Reply)
+	nextID   uint64
+	self     cluster.Incarnation
+}
+
+func newHost(w *World, index int, name string) *Host {
+	h := &Host{w: w, index: index, name: name, rate: 1 + (w.rng.Float64()-0.5)*2e-4, wallSkew: w.between(-time.Second, time.Second)}
+	h.disk.stored.Fresh = true
+	return h
+}
+
+func (h *Host) bootID() string { return fmt.Sprintf("%s-boot-%d", h.name, h.boots) }
+
+// clocks returns the host's time.
+func (h *Host) clocks() event.Time {
+	up := time.Duration(float64(h.w.now-h.asOf)*h.rate) + time.Second
+	return event.Time{Mono: up - h.suspended, Boot: up, Wall: epoch.Add(h.w.now + h.wallSkew)}
+}
+
+// until returns how long it takes until the monotonic clock shows mono.
+func (h *Host) until(mono time.Duration) time.Duration {
+	d := time.Duration(float64(mono-h.clocks().Mono)/h.rate) + 1
+	return max(d, time.Microsecond)
+}
+
+// switchOn gives power; the daemon starts by itself, unless it was stopped.
+func (h *Host) switchOn() {
+	if h.power {
+		return
+	}
+	h.boots++
+	h.power, h.asOf, h.suspended, h.awake, h.waiting = true, h.w.now, 0, 0, 0
+	h.agents = newAgents(h)
+	h.w.truth.PowerOn(h.name, h.bootID())
+	h.w.note("%s: power on, boot %d", h.name, h.boots)
+	h.w.net.reset(h)
+	if !h.stopped {
+		boot := h.boots
+		h.w.after(h.w.between(200*time.Millisecond, 2*time.Second), func() {
+			if h.power && h.boots == boot {
+				h.start()
+			}
+		})
+	}
+}
+
+// switchOff takes power away. What the disk had not synced may be lost.
+func (h *Host) switchOff() {
+	if !h.power {
+		return
+	}
+	h.w.note("%s: power off", h.name)
+	h.power = false
+	h.life++
+	h.daemon = nil
+	h.disk.crash(h.w)
+	h.w.truth.PowerOff(h.name)
+}
+
+// start starts the daemon on what the disk holds, or lets the host join.
+func (h *Host) start() {
+	if !h.power || h.daemon != nil {
+		return
+	}
+	if h.disk.stored.Identity.RaftID == 0 {
+		h.join()
+		return
+	}
+	w := h.w
+	h.life++
+	var peers []cluster.Member
+	for _, o := range w.hosts {
+		if o.disk.stored.Identity.RaftID != 0 {
+			peers = append(peers, cluster.Member{Name: o.name, RaftID: o.disk.stored.Identity.RaftID})
+		}
+	}
+	c, err := core.New(core.Options{
+		Node: h.name, Boot: h.bootID(), Machine: h.name, Version: "sim", Links: []string{"l"}, Seed: w.rng.Uint64(),
+		Now: h.clocks(), Stored: h.disk.stored, Peers: peers,
+	})
+	if err != nil {
+		panic(fmt.Sprintf("start of %s: %v", h.name, err))
+	}
+	w.note("%s: daemon starts", h.name)
+	h.daemon = &daemon{core: c, replies: map[uint64]func(event.Reply){}, turned: w.now}
+	w.net.reset(h)
+	h.disk.out = 0
+	h.ready()
+	if h.daemon == nil {
+		return
+	}
+	h.daemonStep(h.agents.recorded())
+	h.agents.found()
+	h.pulse(h.life)
+}
+
+// kill ends the daemon alone: services and agents go on.
+func (h *Host) kill() {
+	if h.daemon == nil {
+		return
+	}
+	h.w.note("%s: daemon killed", h.name)
+	h.ended()
+}
+
+func (h *Host) ended() {
+	h.life++
+	h.daemon = nil
+	h.disk.killed(h.w)
+	h.agents.daemonGone()
+	h.w.net.reset(h)
+}
+
+// inLife plans something for as long as the present daemon lives.
+func (h *Host) inLife(d time.Duration, do func()) {
+	life := h.life
+	h.w.after(d, func() {
+		h.whenAwake(func() {
+			if h.life == life && h.daemon != nil {
+				do()
+			}
+		}, false)
+	})
+}
+
+// whenAwake does something now, or when the host no longer stands still; of
+// datagrams only a socket's buffer full waits.
+func (h *Host) whenAwake(do func(), datagram bool) {
+	if h.awake <= h.w.now {
+		do()
+		return
+	}
+	if datagram {
+		if h.waiting >= 200 {
+			return
+		}
+		h.waiting++
+	}
+	h.w.after(h.awake-h.w.now, func() {
+		if datagram && h.waiting > 0 {
+			h.waiting--
+		}
+		h.whenAwake(do, datagram)
+	})
+}
+
+// pause makes the host stand still: suspended, its monotonic clock does as well.
+func (h *Host) pause(d time.Duration, suspend bool) {
+	if !h.power {
+		return
+	}
+	h.awake = max(h.awake, h.w.now+d)
+	if suspend {
+		h.suspended += d
+	}
+}
+
+// pulse is the heartbeat thread: every interval, while loop and disk are alive.
+func (h *Host) pulse(life int) {
+	if h.life != life || h.daemon == nil {
+		return
+	}
+	d := h.daemon
+	interval := 100 * time.Millisecond
+	if d.beat != nil {
+		interval = max(d.beat.Packet.Interval, time.Millisecond)
+		h.round()
+	}
+	h.inLife(interval, func() { h.pulse(life) })
+}
+
+// round sends one heartbeat on every link to every peer.
+func (h *Host) round() {
+	d, w := h.daemon, h.w
+	loop, sync := w.now-d.turned, h.disk.age(w.now)
+	if loop > d.beat.Limit || sync > d.beat.Limit {
+		w.count("heartbeats held back")
+		return
+	}
+	d.lastBeat = w.now
+	p := d.beat.Packet
+	p.SentAt, p.LoopAge, p.SyncAge = h.clocks().Boot, loop, sync
+	for _, name := range d.beat.Peers {
+		to := w.byName[name]
+		if to == nil {
+			continue
+		}
+		for link := range w.net.paths {
+			d.sequence++
+			p.Sequence = d.sequence
+			w.net.datagram(h, to, link, event.HeartbeatReceived{Link: link, Packet: p})
+		}
+	}
+}
+
+// received hands a message to the daemon, and watches that no order of an older
+// term is obeyed.
+func (h *Host) received(from string, m event.Message) {
+	d := h.daemon
+	if d == nil {
+		return
+	}
+	if m.Dispatch != nil && m.Term < d.terms && m.For == d.self {
+		h.w.count("order of an older term")
+		before := len(h.agents.runs)
+		h.daemonStep(event.MessageReceived{Peer: from, Message: m})
+		if h.daemon == d && len(h.agents.runs) > before {
+			h.w.truth.Obeyed(h.w.now, h.name, m.Term, d.terms)
+		}
+		return
+	}
+	h.daemonStep(event.MessageReceived{Peer: from, Message: m})
+}
+
+// daemonStep lets the core take an event, and does what it wants.
+func (h *Host) daemonStep(ev event.Event) {
+	if h.daemon == nil {
+		return
+	}
+	h.daemon.turned = h.w.now
+	h.daemon.core.Step(h.clocks(), ev)
+	h.ready()
+}
+
+// request hands an administrator's wish to the daemon.
+func (h *Host) request(r event.Request, answer func(event.Reply)) bool {
+	if h.daemon == nil || h.awake > h.w.now {
+		return false
+	}
+	h.daemon.nextID++
+	h.daemon.replies[h.daemon.nextID] = answer
+	h.daemonStep(event.Requested{ID: h.daemon.nextID, Request: r})
+	return true
+}

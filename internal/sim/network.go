@@ -1,0 +1,121 @@
+package sim
+
+import (
+	"time"
+
+	"linuxha/internal/core/event"
+)
+
+// path is one direction between two hosts on one link.
+type path struct {
+	cut   int           // how many faults cut it
+	loss  float64       // probability that a datagram is lost
+	delay time.Duration // added to the usual
+	dup   float64       // probability that a datagram comes twice
+}
+
+// network is all paths, and the streams over them.
+type network struct {
+	w       *World
+	paths   [][][]path // by link, from, to
+	streams [][]stream // by from, to
+	extra   []int      // by host: carriers down, as a bit set
+}
+
+// stream is one direction of the reliable channel between two hosts. It uses one
+// link at a time, and takes a moment to move to another.
+type stream struct {
+	link  int
+	ready time.Duration // not before: it is being set up again
+	last  time.Duration // when the newest message arrives: the order is kept
+}
+
+func (n *network) init(w *World) {
+	n.w = w
+	hosts := w.shape.Nodes
+	n.paths = make([][][]path, w.shape.Links)
+	for l := range n.paths {
+		n.paths[l] = make([][]path, hosts)
+		for i := range n.paths[l] {
+			n.paths[l][i] = make([]path, hosts)
+		}
+	}
+	n.streams = make([][]stream, hosts)
+	for i := range n.streams {
+		n.streams[i] = make([]stream, hosts)
+	}
+}
+
+// latency is what a packet takes on a quiet local network.
+func (n *network) latency(p *path) time.Duration {
+	return n.w.between(80*time.Microsecond, 400*time.Microsecond) + p.delay
+}
+
+// datagram carries a heartbeat.
+func (n *network) datagram(from, to *Host, link int, e event.HeartbeatReceived) {
+	p := &n.paths[link][from.index][to.index]
+	if p.cut > 0 || n.w.chance(p.loss) {
+		return
+	}
+	boot := to.boots
+	deliver := func() {
+		if p.cut == 0 && to.boots == boot {
+			to.whenAwake(func() { to.daemonStep(e) }, true)
+		}
+	}
+	n.w.after(n.latency(p), deliver)
+	if n.w.chance(p.dup) {
+		n.w.count("datagram duplicated")
+		n.w.after(n.latency(p)+n.w.between(0, 200*time.Millisecond), deliver)
+	}
+}
+
+// works tells whether a link carries both ways between two hosts.
+func (n *network) works(link, a, b int) bool {
+	return n.paths[link][a][b].cut == 0 && n.paths[link][b][a].cut == 0
+}
+
+// message carries a message over the stream, if there is one.
+func (n *network) message(from, to *Host, m event.Message) {
+	w := n.w
+	s := &n.streams[from.index][to.index]
+	if !n.works(s.link, from.index, to.index) {
+		if s.ready <= w.now {
+			for l := range n.paths {
+				if n.works(l, from.index, to.index) {
+					s.link, s.ready = l, w.now+w.between(20*time.Millisecond, 400*time.Millisecond)
+					w.count("stream moved to another link")
+					break
+				}
+			}
+		}
+		w.count("message lost")
+		return
+	}
+	if s.ready > w.now {
+		w.count("message lost")
+		return
+	}
+	p := &n.paths[s.link][from.index][to.index]
+	d := n.latency(p)
+	for w.chance(p.loss) && d < 2*time.Second {
+		d += w.between(200*time.Millisecond, 300*time.Millisecond) // sent again
+	}
+	s.last = max(s.last+1, w.now+d)
+	link, boot, life := s.link, to.boots, to.life
+	w.after(s.last-w.now, func() {
+		if !n.works(link, from.index, to.index) || to.boots != boot || to.life != life {
+			w.count("message lost")
+			return
+		}
+		to.whenAwake(func() { to.received(from.name, m) }, false)
+	})
+}
+
+// reset forgets the streams of a host whose daemon ended: they are made anew.
+func (n *network) reset(h *Host) {
+	for i := range n.streams {
+		n.streams[i][h.index] = stream{ready: n.w.now + n.w.between(2*time.Millisecond, 50*time.Millisecond)}
+		n.streams[h.index][i] = stream{ready: n.w.now + n.w.between(2*time.Millisecond, 50*time.Millisecond)}
+	}
+}

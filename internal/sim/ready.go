@@ -1,0 +1,203 @@
+package sim
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+
+	"linuxha/internal/cluster"
+	"linuxha/internal/core/event"
+	"linuxha/internal/core/heartbeat"
+	"linuxha/internal/scheduler"
+)
+
+// ready does what the core wants done.
+func (h *Host) ready() {
+	w, d := h.w, h.daemon
+	r := d.core.Ready()
+	for _, line := range r.Trace {
+		w.note("%s: %s", h.name, line)
+	}
+	if w.readies != nil {
+		h.record(&r)
+	}
+	if r.Heartbeat != nil {
+		h.newBeat(r.Heartbeat)
+	}
+	if r.Persist != nil {
+		h.persist(r.Persist)
+	}
+	for i := range r.Messages {
+		if to := w.byName[r.Messages[i].To]; to != nil {
+			w.net.message(h, to, r.Messages[i])
+		}
+	}
+	for _, op := range r.Operations {
+		h.agents.run(op)
+	}
+	for _, id := range r.Cancels {
+		h.agents.cancel(id)
+	}
+	for _, call := range r.Fences {
+		h.fence(call)
+	}
+	if r.Schedule != nil {
+		h.schedule(r.Schedule)
+	}
+	if r.State != nil {
+		d.state = r.State
+		w.show(h, r.State)
+	}
+	if r.Local != nil {
+		d.local = r.Local
+		d.self = r.Local.Incarnation
+		d.terms = max(d.terms, r.Local.Term)
+	}
+	for _, reply := range r.Replies {
+		if answer := d.replies[reply.ID]; answer != nil {
+			delete(d.replies, reply.ID)
+			answer(reply)
+		}
+	}
+	if r.Exit != nil {
+		h.exited(r.Exit)
+		return
+	}
+	if h.daemon == d && r.Deadline > 0 {
+		h.wakeAt(r.Deadline)
+	}
+}
+
+// wakeAt plans a Tick for when the core wants one.
+func (h *Host) wakeAt(deadline time.Duration) {
+	d := h.daemon
+	at := h.w.now + h.until(deadline)
+	if d.wake > h.w.now && d.wake <= at {
+		return // an earlier one is planned; it asks again
+	}
+	d.wake = at
+	h.inLife(at-h.w.now+h.lag, func() {
+		if d.wake == at {
+			d.wake = 0
+			h.daemonStep(event.Tick{})
+		}
+	})
+}
+
+// newBeat gives the heartbeat thread new content; news of whom we hear or follow
+// leaves at once.
+func (h *Host) newBeat(b *event.Heartbeat) {
+	d := h.daemon
+	news := d.beat == nil || d.beat.Packet.Term != b.Packet.Term || d.beat.Packet.Leader != b.Packet.Leader ||
+		!slices.EqualFunc(d.beat.Packet.Heard, b.Packet.Heard, func(x, y heartbeat.Heard) bool { return x == y })
+	d.beat = b
+	if news && h.w.now-d.lastBeat >= 10*time.Millisecond {
+		h.round()
+	}
+}
+
+// schedule runs the scheduler, which takes its time.
+func (h *Host) schedule(s *event.ScheduleRequest) {
+	h.inLife(h.w.between(time.Millisecond, 8*time.Millisecond), func() {
+		plan, err := scheduler.Schedule(s.Config, s.Status, s.Now, scheduler.Options{})
+		h.daemonStep(event.Scheduled{ID: s.ID, Plan: plan, Err: err})
+	})
+}
+
+// exited deals with a core that ends itself.
+func (h *Host) exited(e *event.Exit) {
+	w := h.w
+	w.note("%s: daemon exits: %s", h.name, e.Reason)
+	h.ended()
+	boot := h.boots
+	again := func(d time.Duration) {
+		w.after(d, func() {
+			if h.power && h.boots == boot && !h.stopped {
+				h.start()
+			}
+		})
+	}
+	switch {
+	case e.Rejoin:
+		w.count("node dropped its state")
+		h.disk.wipe()
+		again(w.between(100*time.Millisecond, time.Second))
+	case e.Code != 0:
+		again(w.between(100*time.Millisecond, time.Second))
+	default:
+		if !h.stopped {
+			again(w.between(50*time.Millisecond, time.Second))
+		}
+	}
+}
+
+// join asks a member to admit this host, and starts with the identity it gets.
+func (h *Host) join() {
+	w := h.w
+	boot := h.boots
+	retry := func() {
+		w.after(w.between(500*time.Millisecond, 2*time.Second), func() {
+			if h.power && h.boots == boot && !h.stopped {
+				h.start()
+			}
+		})
+	}
+	var via *Host
+	for _, o := range w.hosts {
+		if o != h && o.daemon != nil && o.daemon.state != nil && o.daemon.local != nil && o.daemon.local.Quorate {
+			if via = o; w.chance(0.5) {
+				break
+			}
+		}
+	}
+	if via == nil {
+		retry()
+		return
+	}
+	w.nextRaft++
+	member := cluster.Member{Name: h.name, RaftID: w.nextRaft, Links: []string{"l"}, Version: "sim"}
+	admit := &cluster.Admit{Member: member}
+	commands := []cluster.Command{{Admit: admit}}
+	if via.daemon.state.Member(h.name) == nil {
+		token := cluster.Token{Hash: h.name, Expires: epoch.Add(w.now + time.Hour)}
+		admit.TokenHash = token.Hash
+		commands = []cluster.Command{{Token: &token}, {Admit: admit}}
+	}
+	ok := via.request(event.Request{Commands: commands, By: "join"}, func(r event.Reply) {
+		if r.Err != nil || !h.power || h.boots != boot || h.disk.stored.Identity.RaftID != 0 {
+			w.note("%s: join refused: %v", h.name, r.Err)
+			retry()
+			return
+		}
+		id := event.Identity{Node: h.name, RaftID: member.RaftID, Lineage: via.daemon.state.Lineage, Machine: h.name}
+		if r.Admitted != nil {
+			id.Counter = r.Admitted.Incarnation.Counter
+		}
+		h.disk.apply(&event.Persist{Identity: &id})
+		h.joined = true
+		h.start()
+	})
+	if !ok {
+		retry()
+	}
+}
+
+// record gives a Ready to whoever compares runs.
+func (h *Host) record(r *event.Ready) {
+	c := *r
+	var state uint64
+	if c.State != nil {
+		state = fingerprint(c.State)
+	}
+	c.State = nil
+	data, err := json.Marshal(struct {
+		At    time.Duration
+		Host  string
+		State uint64
+		Ready event.Ready
+	}{h.w.now, h.name, state, c})
+	if err != nil {
+		panic(err)
+	}
+	h.w.readies(data)
+}

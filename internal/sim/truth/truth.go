@@ -1,0 +1,167 @@
+// Package truth is what really happens in a simulated world, and what must never
+// happen in it. It is written by simulated agents, power and clients only, and
+// knows nothing of the core: what the core believes cannot hide a breach.
+package truth
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Truth is the real condition of a world.
+type Truth struct {
+	hosts  map[string]*host
+	owners map[string][]string // exclusive instance: hosts with power on which it is active
+	acked  map[string]uint64   // newest acknowledged value by register
+	prints map[string]map[uint64]print
+	newest Agreed
+
+	Breaches []Breach
+}
+
+type host struct {
+	power bool
+	boot  string
+}
+
+type print struct {
+	sum  uint64
+	node string
+}
+
+// Breach is a rule that did not hold.
+type Breach struct {
+	At   time.Duration
+	Rule string // owner, grant, confirm, acked, equal, term, live
+	Text string
+}
+
+func (b Breach) String() string {
+	return fmt.Sprintf("%10.4f %s: %s", b.At.Seconds(), b.Rule, b.Text)
+}
+
+// Agreed is the newest state that the cluster has agreed on, as far as any node
+// has shown: which boot of which host may have an instance.
+type Agreed struct {
+	Lineage string
+	Index   uint64
+	Holders map[string][]Holder // by instance
+}
+
+// Holder is a boot of a host.
+type Holder struct{ Host, Boot string }
+
+// New returns the truth of an empty world.
+func New() *Truth {
+	return &Truth{hosts: map[string]*host{}, owners: map[string][]string{}, acked: map[string]uint64{}, prints: map[string]map[uint64]print{}}
+}
+
+func (t *Truth) breach(at time.Duration, rule, format string, args ...any) {
+	t.Breaches = append(t.Breaches, Breach{At: at, Rule: rule, Text: fmt.Sprintf(format, args...)})
+}
+
+// PowerOn begins a boot of a host.
+func (t *Truth) PowerOn(name, boot string) { t.hosts[name] = &host{power: true, boot: boot} }
+
+// PowerOff ends everything on a host.
+func (t *Truth) PowerOff(name string) {
+	t.hosts[name].power = false
+	for instance := range t.owners {
+		t.drop(instance, name)
+	}
+}
+
+// Powered tells whether a host has power.
+func (t *Truth) Powered(name string) bool { return t.hosts[name] != nil && t.hosts[name].power }
+
+// Activate: an agent has made an exclusive instance active on a host.
+func (t *Truth) Activate(at time.Duration, name, instance string) {
+	if slices.Contains(t.owners[instance], name) {
+		return
+	}
+	t.owners[instance] = append(t.owners[instance], name)
+	if len(t.owners[instance]) > 1 {
+		t.breach(at, "owner", "%s is active on %v", instance, t.owners[instance])
+	}
+	if len(t.newest.Holders) > 0 || t.newest.Index > 0 {
+		h := t.hosts[name]
+		if !slices.Contains(t.newest.Holders[instance], Holder{name, h.boot}) {
+			t.breach(at, "grant", "%s became active on %s, granted to %v at index %d", instance, name, t.newest.Holders[instance], t.newest.Index)
+		}
+	}
+}
+
+// Deactivate: an agent has stopped an instance, or it died.
+func (t *Truth) Deactivate(name, instance string) { t.drop(instance, name) }
+
+func (t *Truth) drop(instance, name string) {
+	t.owners[instance] = slices.DeleteFunc(t.owners[instance], func(o string) bool { return o == name })
+}
+
+// Owners returns where an instance is active.
+func (t *Truth) Owners(instance string) []string { return t.owners[instance] }
+
+// Agree takes what a node shows as agreed; only what is newer than all before counts.
+func (t *Truth) Agree(a Agreed) {
+	if a.Lineage == t.newest.Lineage && a.Index <= t.newest.Index {
+		return
+	}
+	t.newest = a
+}
+
+// Newer tells whether an index is newer than what Agree has seen.
+func (t *Truth) Newer(lineage string, index uint64) bool {
+	return lineage != t.newest.Lineage || index > t.newest.Index
+}
+
+// Applied: a node shows the fingerprint of its state at an index. All must agree.
+func (t *Truth) Applied(at time.Duration, node, lineage string, index, sum uint64) {
+	prints := t.prints[lineage]
+	if prints == nil {
+		prints = map[uint64]print{}
+		t.prints[lineage] = prints
+	}
+	p, ok := prints[index]
+	if !ok {
+		prints[index] = print{sum, node}
+		return
+	}
+	if p.sum != sum {
+		t.breach(at, "equal", "states at index %d differ: %s and %s", index, p.node, node)
+	}
+}
+
+// Confirmed: a node shows a boot of a host as confirmed off.
+func (t *Truth) Confirmed(at time.Duration, by, name, boot string) {
+	if h := t.hosts[name]; h != nil && h.power && h.boot == boot {
+		t.breach(at, "confirm", "%s holds %s for off, but that boot has power", by, name)
+	}
+}
+
+// Acknowledged: the cluster has taken a client's write.
+func (t *Truth) Acknowledged(register string, value uint64) {
+	t.acked[register] = max(t.acked[register], value)
+}
+
+// Registers returns the acknowledged values.
+func (t *Truth) Registers() map[string]uint64 { return t.acked }
+
+// Read: a node shows a register's value in a state that must contain what was
+// acknowledged.
+func (t *Truth) Read(at time.Duration, node, register string, value, wanted uint64) {
+	if value < wanted {
+		t.breach(at, "acked", "%s has %s = %d, %d was acknowledged", node, register, value, wanted)
+	}
+}
+
+// Obeyed: a node began an operation that was ordered in a term older than one it
+// had seen.
+func (t *Truth) Obeyed(at time.Duration, node string, term, seen uint64) {
+	t.breach(at, "term", "%s obeyed an order of term %d after it had seen %d", node, term, seen)
+}
+
+// Stuck: the cluster did not recover in time.
+func (t *Truth) Stuck(at time.Duration, format string, args ...any) {
+	t.breach(at, "live", format, args...)
+}
