@@ -125,5 +125,6 @@ var commands = []func() *cobra.Command{
 	newFence,
 	newLab,
 	newDemo,
+	newSim,
 	newVersion,
 }
