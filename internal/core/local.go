@@ -2,6 +2,8 @@ package core
 
 import (
 	"reflect"
+	"slices"
+	"time"
 
 	"linuxha/internal/cluster"
 	"linuxha/internal/core/event"
@@ -11,6 +13,10 @@ import (
 // ages once in an interval.
 func (c *Core) viewLocal() {
 	now := c.now
+	if last := c.lastLocal; last != nil && now.Mono-c.lastLocalAt < min(c.detector.Times().Interval/4, 20*time.Millisecond) &&
+		last.Role == c.raft.Role() && last.Term == c.raft.Term() && last.Leader == c.leaderName() {
+		return // ages and links can wait a little
+	}
 	l := &event.Local{
 		Node: c.self.Node, Incarnation: c.self, Role: c.raft.Role(), Term: c.raft.Term(),
 		Leader: c.leaderName(), Quorate: c.quorate(), Committed: c.raft.Commit(), InFlight: c.executor.InFlight(),
@@ -65,7 +71,12 @@ func sameView(a, b *event.Local) bool {
 	return true
 }
 
-func sameHeartbeat(a, b *event.Heartbeat) bool { return reflect.DeepEqual(a, b) }
+func sameHeartbeat(a, b *event.Heartbeat) bool {
+	if len(a.Packet.Heard) != len(b.Packet.Heard) || !slices.Equal(a.Packet.Heard, b.Packet.Heard) || !slices.Equal(a.Peers, b.Peers) {
+		return false
+	}
+	return reflect.DeepEqual(a, b)
+}
 
 // noteStages follows the stages of a failover in the applied state.
 func (c *Core) noteStages(old *cluster.State) {

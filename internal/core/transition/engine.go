@@ -6,7 +6,6 @@ package transition
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"linuxha/internal/cluster"
@@ -22,7 +21,8 @@ type Engine struct {
 	proposed map[cluster.Incarnation]proposal
 	state    *cluster.State
 	walk     *walk
-	giving   map[part]time.Duration // parts of grants whose release was proposed, and when
+	giving   map[part]time.Duration  // parts of grants whose release was proposed, and when
+	asking   map[place]time.Duration // grants that were proposed, and when
 	now      event.Time
 	failures int // transitions in a row that failed
 	alarmed  map[string]bool
@@ -94,7 +94,8 @@ type order struct {
 const (
 	resendFirst = 500 * time.Millisecond // for an answer, before an order is sent again
 	resendLimit = 5 * time.Second
-	proposeWait = time.Second // for a commit, before a command is proposed again
+	abortWait   = 500 * time.Millisecond // for what is under way, before the next plan
+	proposeWait = time.Second            // for a commit, before a command is proposed again
 	// answerSlack is what an answer may take beyond the operation's own time-out,
 	// and what may wait before it on the node.
 	answerSlack = time.Minute
@@ -112,7 +113,7 @@ func New() *Engine {
 func (e *Engine) Lead(term uint64) {
 	*e = Engine{
 		term: term, next: term<<28 + 1, state: &cluster.State{}, orders: map[uint64]*order{}, busy: map[place]string{},
-		proposed: map[cluster.Incarnation]proposal{}, giving: map[part]time.Duration{}, alarmed: map[string]bool{},
+		proposed: map[cluster.Incarnation]proposal{}, giving: map[part]time.Duration{}, asking: map[place]time.Duration{}, alarmed: map[string]bool{},
 	}
 }
 
@@ -204,8 +205,10 @@ func (e *Engine) drop(o *order, why string) {
 
 // Applied takes every newly applied State.
 func (e *Engine) Applied(now event.Time, s *cluster.State) {
+	granted := len(s.Grants) > 0 && (len(e.state.Grants) == 0 || &s.Grants[0] != &e.state.Grants[0])
 	e.now, e.state = now, s
 	e.forgetGiven()
+	e.forgetAsked()
 	for _, o := range e.sorted() {
 		if m := s.Member(o.to.Node); m == nil || m.Incarnation != o.to || m.State == cluster.NodeLost || m.Off() {
 			e.drop(o, o.to.Node+" is gone")
@@ -215,6 +218,9 @@ func (e *Engine) Applied(now event.Time, s *cluster.State) {
 		if m := s.Member(p.node); m == nil || m.State == cluster.NodeLost || m.Off() {
 			delete(e.busy, p)
 		}
+	}
+	if granted && e.walk != nil {
+		e.releaseUnused() // what an aborted transition had asked for may come only now
 	}
 	e.advance(now)
 }
@@ -266,7 +272,7 @@ func (e *Engine) Abort(now event.Time, reason string) {
 
 func (e *Engine) abort(reason string) {
 	if e.walk.aborted == "" {
-		e.walk.aborted = reason
+		e.walk.aborted, e.walk.abortedAt = reason, e.now.Mono
 		e.trace("%d aborted: %s", e.walk.number, reason)
 	}
 }
@@ -291,29 +297,13 @@ func (e *Engine) send(o *order) {
 func (e *Engine) Decorate(st *cluster.Status) {
 	for _, o := range e.sorted() {
 		op := &o.sent.Operation
-		pend(st, o.to.Node, op.Name, op.Agent, op.Action, op.TransitionKey)
-	}
-	places := make([]place, 0, len(e.busy))
-	for p := range e.busy {
-		places = append(places, p)
-	}
-	slices.SortFunc(places, func(a, b place) int { return strings.Compare(a.node+"\x00"+a.instance, b.node+"\x00"+b.instance) })
-	for _, p := range places {
-		name := cluster.ConfiguredID(p.instance)
-		if m := e.state.Member(p.node); m != nil && m.HistoryOf(p.instance) != nil {
-			name = p.instance
-		}
-		var agent cluster.Agent
-		if r := e.state.Config.FindResource(cluster.ConfiguredID(p.instance)); r != nil {
-			agent = r.Agent
-		}
-		pend(st, p.node, name, agent, e.busy[p], "")
+		pend(st, o.to.Node, op)
 	}
 }
 
 // pend adds a pending operation to one node's history.
-func pend(st *cluster.Status, node, name string, agent cluster.Agent, action, key string) {
-	switch action {
+func pend(st *cluster.Status, node string, op *event.Operation) {
+	switch op.Action {
 	case "start", "promote", "migrate_to", "migrate_from":
 	default:
 		return
@@ -323,13 +313,14 @@ func pend(st *cluster.Status, node, name string, agent cluster.Agent, action, ke
 		return
 	}
 	entry := cluster.HistoryEntry{
-		ID: name + "_pending_0", Key: name + "_" + action + "_0", Operation: action, CallID: -1, RC: 193, Status: -1, TransitionKey: key, OnNode: node,
+		ID: op.Name + "_pending_0", Key: op.Name + "_" + op.Action + "_0", Operation: op.Action, CallID: -1, RC: 193, Status: -1,
+		TransitionKey: op.TransitionKey, OnNode: node, OpDigest: op.OpDigest, RestartDigest: op.RestartDigest, ForceRestart: op.ForceRestart,
 	}
 	history := slices.Clone(st.Nodes[n].History)
-	i := slices.IndexFunc(history, func(h cluster.ResourceHistory) bool { return h.ID == name })
+	i := slices.IndexFunc(history, func(h cluster.ResourceHistory) bool { return h.ID == op.Name })
 	if i < 0 {
 		i = len(history)
-		history = append(history, cluster.ResourceHistory{ID: name, Agent: agent})
+		history = append(history, cluster.ResourceHistory{ID: op.Name, Agent: op.Agent})
 	}
 	history[i].Operations = append(slices.Clone(history[i].Operations), entry)
 	st.Nodes[n].History = history

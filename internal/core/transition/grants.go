@@ -103,6 +103,7 @@ func (e *Engine) grant(now event.Time) {
 			continue // the other end has asked for both
 		}
 		w.granting[s.ID] = proposal{call: p.call + 1, at: now.Mono}
+		e.asking[place{s.Node, s.Instance}] = now.Mono
 		w.again(now.Mono + proposeWait)
 		e.begin()
 		e.propose(cluster.Command{Grant: &cluster.GrantChange{
@@ -149,7 +150,34 @@ func (e *Engine) obtainable(s *step) bool {
 			return false
 		}
 	}
-	return true
+	return !e.askedElsewhere(s)
+}
+
+// askedElsewhere tells whether an earlier transition has asked for the instance on
+// another node, and the answer is still to come: it is waited for, and released.
+func (e *Engine) askedElsewhere(s *step) bool {
+	if !e.state.Config.Exclusive(s.Instance) {
+		return false
+	}
+	pending := false
+	for p, at := range e.asking {
+		if p.instance == s.Instance && p.node != s.Node && e.now.Mono < at+proposeWait {
+			e.walk.again(at + proposeWait)
+			e.walk.unsure = true
+			pending = true
+		}
+	}
+	return pending
+}
+
+// forgetAsked drops the proposals whose outcome the State shows.
+func (e *Engine) forgetAsked() {
+	for p := range e.asking {
+		m := e.state.Member(p.node)
+		if e.state.GrantFor(p.instance, p.node) != nil || m == nil || m.State == cluster.NodeLost || m.Off() {
+			delete(e.asking, p)
+		}
+	}
 }
 
 // promotedElsewhere tells whether the plan still has to demote, or stop, another

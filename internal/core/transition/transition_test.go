@@ -258,7 +258,11 @@ func TestFailureAborts(t *testing.T) {
 	l := newLeader(t, "a", "b")
 	l.begin(act("start", "fs", "a"), act("start", "web", "a", 1), act("start", "db", "b"))
 	l.answer("a:fs.start", 1)
-	l.want("[begin1 grant:fs@a grant:web@a grant:db@b]", "a:fs.start", "b:db.start", "[a:fs.start=1]", "failed", "[release:a]")
+	l.want("[begin1 grant:fs@a grant:web@a grant:db@b]", "a:fs.start", "b:db.start", "[a:fs.start=1]")
+	l.now.Mono += abortWait // what is under way gets a moment to end
+	l.e.Tick(l.now)
+	l.take()
+	l.want("b:db.start", "failed", "[release:a]")
 	if l.s.Member("a").Attribute("fail-count-fs#start_0") != "INFINITY" {
 		t.Fatal("a failed start is fatal")
 	}
@@ -362,7 +366,10 @@ func TestReportEndsOrdersThatNeverBegan(t *testing.T) {
 	before := l.e.LastOrder()
 	l.e.Reported(l.now, inc("a"), &cluster.Report{Running: []cluster.Running{{Instance: "fs", InFlight: "start"}}}, before)
 	l.take()
-	l.want("[begin1 grant:web@a grant:fs@a]", "a:web.start", "a:fs.start", "aborted", "[release:a]")
+	l.now.Mono += abortWait
+	l.e.Tick(l.now)
+	l.take()
+	l.want("[begin1 grant:web@a grant:fs@a]", "a:web.start", "a:fs.start", "a:fs.start", "aborted", "[release:a]")
 	if g := l.s.GrantFor("fs", "a"); g == nil {
 		t.Fatal("the start of fs is still under way: its grant must stay")
 	}
@@ -391,4 +398,20 @@ func TestForgetting(t *testing.T) {
 	l.begin(act("stop", "web", "a"), act("cleanup", "web", "a", 1), act("shutdown", "", "a", 2))
 	l.answer("a:web.stop", 0)
 	l.want("a:web.stop", "[begin2 a:web.stop=0 release:a forget:web]", "shutdown:a", "complete")
+}
+
+// A grant that an aborted transition had asked for comes only when the next one
+// wants the resource elsewhere.
+func TestGrantOfAnAbortedTransition(t *testing.T) {
+	l := newLeader(t, "a", "b")
+	l.hold = true
+	l.begin(act("start", "web", "a"))
+	l.e.Abort(l.now, "the world has changed")
+	l.take()
+	l.want("aborted")
+	l.begin(act("start", "web", "b"))
+	l.want()
+	l.hold = false
+	l.commit(cluster.Command{Grant: &cluster.GrantChange{Grants: []cluster.Grant{{Instance: "web", Role: "Started", Holders: []cluster.Incarnation{inc("a")}}}}})
+	l.want("[grant:web@a]", "[release:a begin1 grant:web@b]", "b:web.start")
 }

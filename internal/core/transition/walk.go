@@ -31,20 +31,22 @@ type step struct {
 
 // walk is one plan under way.
 type walk struct {
-	unblocked time.Duration // when unused grants were last given back (Mono)
-	number    uint64
-	steps     []step
-	ready     []int // indices of the steps that wait for nothing but a grant or their turn, ascending
-	moves     []cluster.Move
-	aborted   string
-	failure   bool
-	begun     bool // the begin of the transition was proposed
+	number  uint64
+	steps   []step
+	ready   []int // indices of the steps that wait for nothing but a grant or their turn, ascending
+	moves   []cluster.Move
+	aborted string
+	failure bool
+	begun   bool // the begin of the transition was proposed
+
+	abortedAt time.Duration
 	// granting holds, by action id, when a grant was last proposed, and how often.
 	granting map[int]proposal
 	// wished holds, by action id, when a fencing or forgetting was last asked for.
 	wished    map[int]time.Duration
 	nextFence uint64
 	retry     time.Duration // when to propose or wish again
+	unsure    bool          // a grant that was proposed earlier may still come
 	limits    limits
 }
 
@@ -103,7 +105,7 @@ func (e *Engine) advance(now event.Time) {
 	if w == nil {
 		return
 	}
-	w.retry = 0
+	w.retry, w.unsure = 0, false
 	for i := range w.steps {
 		if w.steps[i].state == ordered {
 			e.look(now, &w.steps[i])
@@ -119,7 +121,6 @@ func (e *Engine) advance(now event.Time) {
 			}
 		}
 		e.grant(now)
-		e.unblock(now)
 	}
 	e.finish(now)
 }
@@ -345,6 +346,13 @@ func (e *Engine) finish(now event.Time) {
 		return // the next plan must see these results
 	}
 	if w.aborted != "" {
+		// What is under way is soon over, as a rule: a plan that knows its end is better.
+		for _, o := range e.orders {
+			if until := w.abortedAt + abortWait; o.action > 0 && now.Mono < until {
+				w.again(until)
+				return
+			}
+		}
 		result := "aborted"
 		if w.failure {
 			result = "failed"
@@ -361,7 +369,7 @@ func (e *Engine) finish(now event.Time) {
 			unfinished++
 		}
 	}
-	if len(w.granting) > 0 {
+	if len(w.granting) > 0 || w.unsure {
 		return
 	}
 	for _, m := range w.moves {
