@@ -250,7 +250,7 @@ func (c *Core) changed(old *cluster.State, entry *cluster.Entry, rejections []*c
 	if c.lead.term != 0 {
 		c.noteStages(old)
 		if c.material(old) {
-			c.schedule.dirty = true
+			c.stateChanged(old)
 		}
 		c.engine.Applied(c.now, c.state)
 	}

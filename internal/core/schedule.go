@@ -13,11 +13,43 @@ import (
 // scheduling is the leader's loop from State to Plan to transition.
 type scheduling struct {
 	dirty   bool          // the State has changed in a way that may need a new plan
+	urgent  bool          // ... and that the transition under way should not be finished before
+	since   time.Duration // of dirty
 	id      uint64        // of the newest request
 	waits   bool          // its answer is awaited
 	asked   time.Duration // when
 	number  uint64        // of the newest transition
 	recheck time.Duration // when time alone may change the decision (Mono)
+}
+
+// patience is how long a transition goes on though the state has changed, if that
+// was good news.
+const patience = 5 * time.Second
+
+// stateChanged notes that the applied state has changed in a way that may need
+// another plan. What a transition does is not wrong because a node has come, so
+// that does not interrupt it.
+func (c *Core) stateChanged(old *cluster.State) {
+	s := &c.schedule
+	if !s.dirty {
+		s.since = c.now.Mono
+	}
+	s.dirty = true
+	better := false
+	for i := range c.state.Members {
+		m := &c.state.Members[i]
+		o := old.Member(m.Name)
+		if o == nil || o.State == m.State && o.Incarnation == m.Incarnation {
+			continue
+		}
+		if o.State == cluster.NodeOnline || o.State == cluster.NodeLeaving || m.State == cluster.NodeLost || m.State == cluster.NodeLeaving {
+			s.urgent = true
+		}
+		better = true
+	}
+	if !better || old.Revision != c.state.Revision {
+		s.urgent = true
+	}
 }
 
 // leadTransition asks for a plan when something has changed, walks it, and hands
@@ -33,8 +65,10 @@ func (c *Core) leadTransition() {
 	switch {
 	case !s.dirty || s.waits:
 	case c.engine.Active():
-		c.engine.Abort(c.now, "the state has changed")
-		c.takeEngine()
+		if s.urgent || now-s.since >= patience {
+			c.engine.Abort(c.now, "the state has changed")
+			c.takeEngine()
+		}
 	case c.allReported():
 		c.askSchedule()
 	}
@@ -42,7 +76,7 @@ func (c *Core) leadTransition() {
 
 func (c *Core) askSchedule() {
 	s := &c.schedule
-	s.dirty, s.waits, s.asked = false, true, c.now.Mono
+	s.dirty, s.urgent, s.waits, s.asked = false, false, true, c.now.Mono
 	c.number++
 	s.id = c.number
 	status := c.state.Status(c.now.Wall)
