@@ -60,7 +60,8 @@ type Announcement = ip.Announcement
 // goroutine.
 type Runner struct {
 	o       Options
-	records records
+	records records // of what is in flight
+	active  records // of what is active, by resource
 	orphans []event.Operation
 	agents  struct {
 		ip      *ip.Agent
@@ -99,6 +100,9 @@ func New(o Options) (*Runner, error) {
 	}
 	for _, out := range outputs {
 		r.linger(out)
+	}
+	if r.active, _, err = openRecords(filepath.Join(o.Run, "active"), o.Boot); err != nil {
+		return nil, fmt.Errorf("prepare to run agents: %w", err)
 	}
 	r.agents.systemd = systemd.New(o.Notices)
 	r.agents.ip = ip.New(ip.Options{Notices: o.Notices, Announced: o.Announced, Log: o.Log})
@@ -210,6 +214,7 @@ func (r *Runner) end(op event.Operation, started time.Time, result event.Result)
 	}
 	result.ID, result.Started, result.Duration = op.ID, started, time.Since(started)
 	r.o.Log.Debug("operation ended", "resource", op.Name, "action", op.Action, "code", result.Code, "status", result.Status, "took", result.Duration)
+	r.noteActive(op, result)
 	r.o.Results(result)
 	r.records.remove(op.ID)
 }

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -17,7 +18,11 @@ const batch = 256
 // loop is the one goroutine that touches the core.
 func (l *life) loop(ctx context.Context) *event.Exit {
 	l.handle(l.core.Ready()) // the new incarnation, to be made durable
-	l.step(event.Recorded{InFlight: l.runner.Orphans()})
+	recorded, err := l.runner.Recorded()
+	if err != nil {
+		return &event.Exit{Code: 1, Reason: fmt.Sprintf("read what an earlier daemon left: %v", err)}
+	}
+	l.step(recorded)
 	l.step(event.Tick{})
 	l.handle(l.core.Ready())
 	timer := time.NewTimer(time.Hour)

@@ -1,0 +1,38 @@
+package agent
+
+import "testing"
+
+// TestRecorded ends the daemon again and again: what it made active and did not
+// stop is known to the next, in the same boot.
+func TestRecorded(t *testing.T) {
+	f := newFixture(t)
+	agent := f.ocf(`case $1 in promote) exit 1;; esac; exit 0`)
+	active := func() string {
+		t.Helper()
+		f.runner.Close()
+		f.open()
+		recorded, err := f.runner.Recorded()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(recorded.InFlight) != 0 || len(recorded.Active) > 1 {
+			t.Fatalf("recorded %+v", recorded)
+		}
+		if len(recorded.Active) == 0 {
+			return ""
+		}
+		return recorded.Active[0].Name + " " + recorded.Active[0].Action
+	}
+	for _, step := range []struct{ action, want string }{
+		{"monitor", ""}, {"start", "thing start"}, {"promote", "thing start"}, {"monitor", "thing start"}, {"stop", ""}, {"start", "thing start"},
+	} {
+		f.run(f.operation(agent, step.action))
+		if got := active(); got != step.want {
+			t.Errorf("after %s: %q, want %q", step.action, got, step.want)
+		}
+	}
+	f.options.Boot = "another"
+	if got := active(); got != "" {
+		t.Errorf("after a boot: %q", got)
+	}
+}
