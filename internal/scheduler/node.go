@@ -46,7 +46,6 @@ type node struct {
 	priority    int                       // fencing priority: sum over its active resources
 	fenceReason string                    // why it is unclean, for action reasons
 	fencePrio   bool                      // lost from membership: priority-fencing-delay applies
-	fence       *action                   // its fencing action, if any
 	unfence     *action                   // its fence(on) action, if any
 	unfenceWhy  []string                  // devices whose definition changed
 

@@ -4,8 +4,14 @@ import "sort"
 
 // writeOutcome fills the rest of the plan: nodes, placements, reasons, scores.
 func (rn *run) writeOutcome() {
+	fenced := map[string]bool{}
+	for i := range rn.plan.Actions {
+		if a := &rn.plan.Actions[i]; a.Kind == Fence && a.Detail != "on" {
+			fenced[a.Node] = true
+		}
+	}
 	for _, n := range rn.nodes {
-		rn.plan.Nodes = append(rn.plan.Nodes, NodeOutcome{Name: n.name, State: n.state(), Fence: n.fence != nil})
+		rn.plan.Nodes = append(rn.plan.Nodes, NodeOutcome{Name: n.name, State: n.state(), Fence: fenced[n.name]})
 	}
 	for _, r := range rn.all {
 		if r.isPrimitive() {

@@ -246,15 +246,21 @@ func (rn *run) otherFactors(r *resource, decisive []string) []Factor {
 
 // tieBreak says what decided among nodes of equal score.
 func (rn *run) tieBreak(r *resource) string {
-	equal := 0
+	equal, possible := 0, 0
 	for i, n := range rn.nodes {
-		if n.available() && r.allowed[i] == r.assignedScore {
+		if !n.available() || r.allowed[i] == absent || r.allowed[i] < 0 {
+			continue
+		}
+		possible++
+		if r.allowed[i] == r.assignedScore {
 			equal++
 		}
 	}
 	switch {
-	case equal <= 1:
+	case possible <= 1:
 		return "no other node may run it"
+	case equal <= 1:
+		return "no other node has as high a score"
 	case r.activeOn(r.assigned):
 		return "as good as any other node, and it is there already"
 	}

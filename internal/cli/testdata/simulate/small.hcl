@@ -1,0 +1,11 @@
+cluster "small" {}
+
+node "alpha" {}
+
+node "beta" {
+  standby = true
+}
+
+resource "site" {
+  agent  = "ocf:heartbeat:Dummy"
+}
