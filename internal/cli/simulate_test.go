@@ -71,7 +71,9 @@ func TestSimulateForPrograms(t *testing.T) {
 	}
 	var got struct {
 		Moves []struct{ Instance, To, What string }
-		After struct{ Active []struct{ Instance, Node, Role string } }
+		After struct {
+			Active []struct{ Instance, Node, Role string }
+		}
 	}
 	if err := json.Unmarshal([]byte(text), &got); err != nil {
 		t.Fatal(err)
