@@ -50,9 +50,9 @@ func (r *Runner) Fence(call event.FenceCall) {
 		closed := r.closed
 		r.mu.Unlock()
 		cancel(nil)
-		r.records.remove(id)
-		if !closed {
+		if !closed { // else the next daemon ends what goes on
 			r.o.Fenced(answer)
+			r.records.remove(id)
 		}
 	}()
 }

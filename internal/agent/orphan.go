@@ -51,6 +51,9 @@ func (r *Runner) endFencing(id string, rec *record, p *spawn.Process) {
 	if p != nil {
 		p.Forget()
 	}
+	if out, err := r.records.reopenOutput(id); err == nil {
+		r.linger(out)
+	}
 	r.records.remove(id)
 }
 

@@ -56,7 +56,7 @@ func (c *config) setAddress(text string) error {
 	}
 	switch {
 	case c.addr.Is4In6() || c.addr.Zone() != "":
-		return fmt.Errorf("%q: an address is written without zone and without ::ffff:", text)
+		return fmt.Errorf("%q: an address has no zone, and IPv4 is written without ::ffff", text)
 	case c.addr.IsUnspecified() || c.addr.IsMulticast():
 		return fmt.Errorf("%q is not the address of a host", text)
 	}
