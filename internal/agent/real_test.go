@@ -1,0 +1,144 @@
+package agent
+
+import (
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"linuxha/internal/cluster"
+	"linuxha/internal/core/event"
+)
+
+// real makes a fixture whose Runner uses the agents that are installed.
+func real(t *testing.T, agents ...string) *fixture {
+	t.Helper()
+	for _, name := range agents {
+		if _, err := os.Stat(filepath.Join("/usr/lib/ocf/resource.d", name)); err != nil {
+			t.Skipf("agent %s is not installed (Debian package resource-agents)", name)
+		}
+	}
+	f := newFixture(t)
+	f.runner.Close()
+	f.options.OCFRoot, f.options.InitDir, f.options.ResourceTemp = "", "", ""
+	f.open()
+	return f
+}
+
+func (f *fixture) steps(agent cluster.Agent, params []cluster.NVPair, steps ...struct {
+	action string
+	code   int
+}) {
+	f.t.Helper()
+	for _, step := range steps {
+		op := f.operation(agent, step.action)
+		op.Params = params
+		if r := f.run(op); r.Code != step.code || r.Status != event.StatusDone {
+			f.t.Fatalf("%s %s: %+v", agent, step.action, r)
+		}
+	}
+}
+
+type step = struct {
+	action string
+	code   int
+}
+
+func TestRealDummy(t *testing.T) {
+	f := real(t, "heartbeat/Dummy")
+	state := []cluster.NVPair{{Name: "state", Value: filepath.Join(f.dir, "state")}}
+	dummy := cluster.Agent{Class: "ocf", Provider: "heartbeat", Type: "Dummy"}
+	f.steps(dummy, state, step{"monitor", 7}, step{"start", 0}, step{"start", 0}, step{"monitor", 0}, step{"reload", 0},
+		step{"stop", 0}, step{"stop", 0}, step{"monitor", 7})
+	m, err := f.runner.Metadata(context.Background(), dummy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := m.Parameter("state"); p == nil || !p.Unique {
+		t.Errorf("state: %+v", p)
+	}
+	if a := m.Action("monitor"); a == nil || a.Interval != 10*time.Second || a.Timeout != 20*time.Second {
+		t.Errorf("monitor: %+v", a)
+	}
+}
+
+// TestRealStateOutlivesRestart: what an agent started is found by the next daemon.
+func TestRealStateOutlivesRestart(t *testing.T) {
+	f := real(t, "heartbeat/anything")
+	pidfile := filepath.Join(f.dir, "pid")
+	params := []cluster.NVPair{{Name: "binfile", Value: "/bin/sleep"}, {Name: "cmdline_options", Value: "600"}, {Name: "pidfile", Value: pidfile}}
+	anything := cluster.Agent{Class: "ocf", Provider: "heartbeat", Type: "anything"}
+	f.steps(anything, params, step{"monitor", 7}, step{"start", 0}, step{"monitor", 0})
+	before := f.file("pid")
+	f.runner.Close()
+	f.open()
+	f.steps(anything, params, step{"monitor", 0})
+	if f.file("pid") != before {
+		t.Error("another process runs")
+	}
+	f.steps(anything, params, step{"stop", 0}, step{"monitor", 7})
+}
+
+// TestRealIPaddr2 lets the shell agent and ha:ip manage the same address, in a
+// network namespace.
+func TestRealIPaddr2(t *testing.T) {
+	if os.Getenv("AGENT_TEST_NAMESPACE") == "" {
+		if os.Getuid() != 0 {
+			t.Skip("network namespaces need root")
+		}
+		c := exec.Command("/proc/self/exe", "-test.run=^TestRealIPaddr2$", "-test.v")
+		c.Env = append(os.Environ(), "AGENT_TEST_NAMESPACE=1")
+		c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+		out, err := c.CombinedOutput()
+		if strings.Contains(string(out), "--- SKIP") {
+			t.Skip(string(out))
+		}
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return
+	}
+	f := real(t, "heartbeat/IPaddr2")
+	if _, err := exec.LookPath("ip"); err != nil {
+		t.Skip("ip is not installed (Debian package iproute2)")
+	}
+	for _, line := range []string{"link set lo up", "link add eth0 type veth peer name eth1", "addr add 10.9.0.1/24 dev eth0", "link set eth0 up", "link set eth1 up"} {
+		if out, err := exec.Command("ip", strings.Fields(line)...).CombinedOutput(); err != nil {
+			t.Fatalf("ip %s: %v\n%s", line, err, out)
+		}
+	}
+	has := func() bool {
+		addrs, err := net.InterfaceAddrs()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range addrs {
+			if a.String() == "10.9.0.100/24" {
+				return true
+			}
+		}
+		return false
+	}
+	shell := cluster.Agent{Class: "ocf", Provider: "heartbeat", Type: "IPaddr2"}
+	params := []cluster.NVPair{{Name: "ip", Value: "10.9.0.100"}, {Name: "cidr_netmask", Value: "24"}}
+	own := cluster.Agent{Class: "ha", Type: "ip"}
+	address := []cluster.NVPair{{Name: "address", Value: "10.9.0.100/24"}}
+
+	f.steps(shell, params, step{"monitor", 7}, step{"start", 0}, step{"monitor", 0})
+	if !has() {
+		t.Error("IPaddr2 added nothing")
+	}
+	f.steps(own, address, step{"monitor", 0}, step{"stop", 0})
+	if has() {
+		t.Error("ha:ip removed nothing")
+	}
+	f.steps(shell, params, step{"monitor", 7})
+	f.steps(own, address, step{"start", 0})
+	f.steps(shell, params, step{"monitor", 0}, step{"stop", 0})
+	f.steps(own, address, step{"monitor", 7})
+}
