@@ -2,6 +2,7 @@ package cibgen
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 )
 
@@ -41,8 +42,8 @@ func TestShrink(t *testing.T) {
 		return found
 	}
 	small := Shrink(document, 10_000, hasOffline)
-	want := "<cib>\n <status>\n  <node_state id=\"1\" uname=\"n1\"/>\n </status>\n</cib>\n"
-	if got := string(small.Bytes()); got != want {
+	want := " <status>\n  <node_state id=\"1\" uname=\"n1\"/>\n </status>\n</cib>\n"
+	if _, got, _ := strings.Cut(string(small.Bytes()), "\n"); got != want {
 		t.Errorf("shrunk to\n%swant\n%s", got, want)
 	}
 }

@@ -7,7 +7,11 @@ func Shrink(document *Element, limit int, fails func(*Element) bool) *Element {
 	s := &shrinker{root: document.clone(), left: limit, fails: fails}
 	for changed := true; changed && s.left > 0; {
 		changed = s.elements(s.root)
-		changed = s.attributes(s.root) || changed
+		for _, c := range s.root.Children {
+			if c.Name == "configuration" { // attributes elsewhere say how to read the rest
+				changed = s.attributes(c) || changed
+			}
+		}
 	}
 	return s.root
 }
@@ -61,7 +65,8 @@ func (s *shrinker) elements(e *Element) bool {
 func (s *shrinker) attributes(e *Element) bool {
 	changed := false
 	for i := 0; i < len(e.Attrs); {
-		if e.Attrs[i].Name == "id" {
+		switch e.Attrs[i].Name {
+		case "id", "uname", "class", "provider", "type", "name", "value":
 			i++
 			continue
 		}

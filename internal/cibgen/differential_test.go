@@ -1,0 +1,149 @@
+package cibgen
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sort"
+	"strings"
+	"testing"
+	"time"
+)
+
+var (
+	cases     = flag.Int("cases", 25, "random documents to compare with crm_simulate")
+	firstSeed = flag.Uint64("seed", 1, "seed of the first one")
+	maxNodes  = flag.Int("nodes", 16, "most cluster nodes")
+	maxRes    = flag.Int("resources", 60, "most primitives, about")
+	keep      = flag.String("keep", "", "directory for documents on which the schedulers differ, made small")
+	tries     = flag.Int("tries", 400, "most attempts at making one document smaller")
+	table     = flag.Bool("features", false, "print how often each feature occurred")
+)
+
+// moment is when the documents are scheduled: after everything in them.
+var moment = time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC)
+
+// TestAgainstReference compares decisions on random documents with those of
+// crm_simulate.
+func TestAgainstReference(t *testing.T) {
+	program, err := exec.LookPath("crm_simulate")
+	if err != nil {
+		t.Skip("crm_simulate is not installed")
+	}
+	sim := Simulator{Program: program, Dir: t.TempDir()}
+	counts := map[string]int{}
+	compared, aborted := 0, 0
+	var differing []uint64
+	for seed := *firstSeed; seed < *firstSeed+uint64(*cases); seed++ {
+		c := Generate(seed, Limits{*maxNodes, *maxRes})
+		for f := range c.Features {
+			counts[f]++
+		}
+		difference, err := compare(sim, c.Document)
+		switch {
+		case errors.Is(err, ErrAborted):
+			aborted++
+			continue
+		case err != nil:
+			t.Errorf("seed %d: %v", seed, err)
+			continue
+		}
+		compared++
+		if len(difference) == 0 {
+			continue
+		}
+		differing = append(differing, seed)
+		if *keep != "" {
+			keepSmall(t, sim, seed, c.Document, difference)
+		}
+	}
+	t.Logf("%d documents compared, %d differ; crm_simulate gave up on %d more", compared, len(differing), aborted)
+	if len(differing) > 0 {
+		t.Logf("differing seeds: %v", differing)
+	}
+	if *table {
+		t.Log("features:\n" + featureTable(counts))
+	}
+	if allowed := compared / 200; len(differing) > allowed {
+		t.Errorf("%d of %d documents differ; at most %d may", len(differing), compared, allowed)
+	}
+}
+
+// compare returns what differs between the decisions on one document.
+func compare(sim Simulator, document *Element) ([]string, error) {
+	data := document.Bytes()
+	want, unique, err := sim.Run(data, moment)
+	if err != nil {
+		return nil, err
+	}
+	got, err := safely(data, unique)
+	if err != nil {
+		return nil, err
+	}
+	difference := Difference(want.Actions, got.Actions)
+	for _, line := range Difference(want.State, got.State) {
+		difference = append(difference, "state "+line)
+	}
+	return difference, nil
+}
+
+// safely turns a panic of ours into an error that names the place.
+func safely(data []byte, unique map[string]bool) (out Outcome, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return Ours(data, moment, unique)
+}
+
+// keepSmall reduces a document on which the schedulers differ and keeps it with
+// the difference as a comment.
+func keepSmall(t *testing.T, sim Simulator, seed uint64, document *Element, original []string) {
+	kinds := map[string]bool{}
+	for _, line := range original {
+		kinds[kindOf(line)] = true
+	}
+	small := Shrink(document, *tries, func(e *Element) bool {
+		difference, err := compare(sim, e)
+		if err != nil {
+			return false
+		}
+		for _, line := range difference {
+			if kinds[kindOf(line)] {
+				return true
+			}
+		}
+		return false
+	})
+	difference, err := compare(sim, small)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprintf("<!-- seed %d\n%s\n-->\n%s", seed, strings.ReplaceAll(strings.Join(difference, "\n"), "--", "- -"), small.Bytes())
+	if err := os.WriteFile(filepath.Join(*keep, fmt.Sprintf("%06d.xml", seed)), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// kindOf is a line of a difference without what it is about: "+ probe".
+func kindOf(line string) string {
+	words := strings.Fields(line)
+	return strings.Join(words[:2], " ")
+}
+
+func featureTable(counts map[string]int) string {
+	var names []string
+	for f := range counts {
+		names = append(names, f)
+	}
+	sort.Strings(names)
+	var b strings.Builder
+	for _, f := range names {
+		fmt.Fprintf(&b, "%7d  %s\n", counts[f], f)
+	}
+	return b.String()
+}
