@@ -49,22 +49,23 @@ type Core struct {
 	number   uint64            // of the last message
 	carriers map[int]bool      // links without carrier
 
-	detector *heartbeat.Detector
-	election election
-	lead     leadership
-	fences   *fencing.Coordinator
-	engine   *transition.Engine
-	executor *executor.Executor
-	reports  reporting
-	schedule scheduling
-	requests requests
-	contact  contact
-	leave    leaving
-	sent     sentResults
-	failover failover
-	two      pairing
-	graces   map[string]time.Duration // announced restarts of daemons: until when silence is no loss
-	forked   string                   // node that is heard and whose history and ours have parted
+	detector  *heartbeat.Detector
+	election  election
+	lead      leadership
+	fences    *fencing.Coordinator
+	engine    *transition.Engine
+	executor  *executor.Executor
+	reports   reporting
+	schedule  scheduling
+	requests  requests
+	contact   contact
+	leave     leaving
+	sent      sentResults
+	failover  failover
+	two       pairing
+	graces    map[string]time.Duration // announced restarts of daemons: until when silence is no loss
+	forked    string                   // node that is heard and whose history and ours have parted
+	toldStale time.Duration            // before which no node is told anew that its state is old
 
 	lastPacket  *event.Heartbeat
 	lastLocal   *event.Local

@@ -44,7 +44,7 @@ func (e *election) hold(now time.Duration, m *raftpb.Message) {
 // leaderHeard tells whether there is a leader that leads and that this node hears.
 func (c *Core) leaderHeard() bool {
 	if c.raft.Leads() {
-		return c.lead.active
+		return c.mayLead()
 	}
 	id := c.raft.Leader()
 	if id == 0 {

@@ -69,7 +69,7 @@ func (c *Core) watchLeadership() {
 		l.nextTick = c.now.Mono + c.tickInterval()
 		c.drain()
 	}
-	majority := c.hearsMajority() && c.forked == ""
+	majority := c.mayLead()
 	switch {
 	case l.active && !majority:
 		l.active, l.paused, l.round = false, true, 0
@@ -82,6 +82,10 @@ func (c *Core) watchLeadership() {
 		}
 	}
 }
+
+// mayLead tells whether the node that Raft calls the leader still counts as one,
+// though a delay of its own may keep it from acting for a moment.
+func (c *Core) mayLead() bool { return c.hearsMajority() && c.forked == "" }
 
 // assume begins to lead in a new term. The election was a majority's word.
 func (c *Core) assume() {

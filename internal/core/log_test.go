@@ -104,3 +104,30 @@ func TestNothingIsAcknowledgedWithoutTheDisk(t *testing.T) {
 		t.Errorf("reply %+v, want a timeout", r)
 	}
 }
+
+// A disk that was set back, by a restored snapshot say, has forgotten a vote and
+// what it acknowledged: the node joins afresh.
+func TestStateOlderThanPeersRememberIsNotUsed(t *testing.T) {
+	w := newWorld(t, served(), "a", "b", "c")
+	w.until(10*time.Second, "formed", func() bool { return w.allOnline(3) && w.runsOn("a") })
+	w.run(time.Second)
+	old := w.nodes["c"].store
+	for range 3 {
+		w.nodes["c"].crash()
+		w.run(2 * time.Second)
+		w.nodes["c"].start()
+		w.until(10*time.Second, "c back", func() bool { return w.allOnline(3) })
+		w.run(time.Second)
+	}
+	id := w.nodes["c"].store.Identity.RaftID
+	w.nodes["c"].crash()
+	w.run(2 * time.Second)
+	w.nodes["c"].store = old
+	w.nodes["c"].start()
+	w.until(20*time.Second, "c has joined afresh", func() bool {
+		return w.allOnline(3) && w.nodes["c"].store.Identity.RaftID != id
+	})
+	if !w.runsOn("a") {
+		t.Errorf("web runs on %v", w.runningOn())
+	}
+}

@@ -2,6 +2,7 @@ package core
 
 import (
 	"bytes"
+	"fmt"
 
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
@@ -95,7 +96,40 @@ func (c *Core) received(e event.MessageReceived) {
 		c.answered(m.Answer)
 	case m.Leave != nil:
 		c.leaves(m.From, m.Leave)
+	case m.Stale != nil:
+		if m.For == c.self && c.state.Member(m.From.Node) != nil {
+			c.exit(event.Exit{Code: 1, Rejoin: true, Reason: fmt.Sprintf(
+				"the stored state is older than what %s remembers of this node (incarnation %d, index %d)", m.From.Node, m.Stale.Counter, m.Stale.Commit)})
+		}
 	}
+}
+
+// stale tells a node that starts from state older than what is remembered of it,
+// by the log or from its heartbeats: it was copied, or set back.
+func (c *Core) stale(p *heartbeat.Packet) bool {
+	if p.Lineage != c.identity.Lineage.ID || p.RaftID == 0 || c.nodeOf(p.RaftID) != p.Node {
+		return false
+	}
+	remembered := event.Stale{}
+	if m := c.state.Member(p.Node); m != nil && m.Incarnation.Boot != p.Boot {
+		remembered.Counter = m.Incarnation.Counter
+	}
+	v, known := c.detector.Peer(c.now.Mono, p.Node)
+	if known && v.Packet.Boot != p.Boot && v.Packet.RaftID == p.RaftID {
+		remembered.Counter = max(remembered.Counter, v.Packet.Counter)
+	}
+	if known && v.Packet.Counter < p.Counter && v.Packet.RaftID == p.RaftID && v.Packet.Lineage == p.Lineage {
+		remembered.Commit = v.Packet.Commit
+	}
+	if p.Counter > remembered.Counter && p.LastIndex >= remembered.Commit {
+		return false
+	}
+	if c.now.Mono >= c.toldStale {
+		c.toldStale = c.now.Mono + c.detector.Times().Interval
+		c.trace("%s (incarnation %d) starts from old state", p.Node, p.Counter)
+		c.send(p.Node, event.Message{For: cluster.Incarnation{Node: p.Node, Counter: p.Counter, Boot: p.Boot}, Stale: &remembered})
+	}
+	return true
 }
 
 // outlived tells whether a newer incarnation of the node is known.
@@ -146,6 +180,9 @@ func (c *Core) stepRaft(r *raftpb.Message) {
 // heard takes a heartbeat.
 func (c *Core) heard(e event.HeartbeatReceived) {
 	p := &e.Packet
+	if c.stale(p) {
+		return
+	}
 	if m := c.state.Member(p.Node); m != nil && m.Incarnation.Counter > p.Counter {
 		return
 	}
@@ -184,11 +221,11 @@ func (c *Core) beat() {
 	p := heartbeat.Packet{
 		Node: c.self.Node, Counter: c.self.Counter, Boot: c.self.Boot, RaftID: c.identity.RaftID,
 		Leaving: c.leave.asked, Lineage: c.identity.Lineage.ID, Term: c.raft.Term(), Leader: c.raft.Leader(),
-		LastIndex: index, LastTerm: term, Commit: c.raft.Commit(), Interval: t.Interval,
+		LastIndex: index, LastTerm: term, Interval: t.Interval,
 		Heard: c.detector.Heard(c.now.Mono), Ancestors: c.ancestors(),
 	}
-	_, p.Voters = c.raft.Synced()
-	if c.raft.Leads() && !c.lead.active || c.state.Lineage.ID != c.identity.Lineage.ID {
+	p.Commit, p.Voters = c.raft.Synced()
+	if c.raft.Leads() && !c.mayLead() || c.state.Lineage.ID != c.identity.Lineage.ID {
 		p.Leader = 0
 	}
 	h := &event.Heartbeat{Packet: p, Peers: c.peerNames(), Limit: t.Stall / 2}

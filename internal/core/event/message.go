@@ -41,7 +41,7 @@ type Message struct {
 	Fence    *FenceCall   `json:"fence,omitempty"`  // call this device
 	Fenced   *FenceResult `json:"fenced,omitempty"` // its answer
 	Leave    *Leave       `json:"leave,omitempty"`
-	Probe    *LeaderProbe `json:"probe,omitempty"`
+	Stale    *Stale       `json:"stale,omitempty"`
 }
 
 // Dispatch orders operations. Each runs at most once: Numbers are remembered.
@@ -119,10 +119,11 @@ type Leave struct {
 	Restart bool `json:"restart,omitempty"`
 }
 
-// LeaderProbe lets a leader confirm its majority outside the log.
-type LeaderProbe struct {
-	Round  uint64 `json:"round"`
-	Answer bool   `json:"answer,omitempty"`
+// Stale tells a node that its state is older than what this one remembers of it
+// (rule 9): it must not be used.
+type Stale struct {
+	Counter uint64 `json:"counter"` // newest incarnation seen
+	Commit  uint64 `json:"commit"`  // what that one had committed and synced
 }
 
 // EncodeMessage returns the wire form of m.

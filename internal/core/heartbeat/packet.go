@@ -21,7 +21,7 @@ type Packet struct {
 	Leader    uint64 // Raft id; 0: none known
 	LastIndex uint64 // last log position
 	LastTerm  uint64
-	Commit    uint64
+	Commit    uint64 // newest index that is committed and on the disk, with all before it
 	Voters    uint64 // index of the newest change of voters that is applied here and on the disk
 
 	// Ancestors are the lineages that Lineage came from, newest first, with the
