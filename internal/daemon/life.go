@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
 	"sync"
@@ -22,6 +21,7 @@ import (
 	"linuxha/internal/driver/keys"
 	"linuxha/internal/driver/link"
 	"linuxha/internal/driver/stream"
+	"linuxha/internal/driver/watchdog"
 )
 
 // life is one run of one core with its drivers.
@@ -36,10 +36,11 @@ type life struct {
 	saves      chan *event.Persist
 	work       chan func() // what touches agents, in order
 
-	runner  *agent.Runner
-	links   *link.Links                // nil until the incarnation is durable
-	beats   atomic.Pointer[link.Links] // links, for readers outside the loop
-	streams *stream.Streams            // likewise
+	runner   *agent.Runner
+	watchdog atomic.Pointer[watchdog.Device] // nil: none is armed
+	links    *link.Links                     // nil until the incarnation is durable
+	beats    atomic.Pointer[link.Links]      // links, for readers outside the loop
+	streams  *stream.Streams                 // likewise
 
 	// The loop's own:
 	incarnation cluster.Incarnation
@@ -97,6 +98,9 @@ func (d *Daemon) live(ctx context.Context, stored event.Stored) (*event.Exit, er
 	l.working.Go(l.save)
 	l.working.Go(l.runWork)
 	exit := l.loop(ctx)
+	if exit != nil && exit.Reset {
+		d.reset(exit.Reason)
+	}
 	d.life.Store(nil)
 	close(l.ended)
 	l.close()
@@ -113,6 +117,9 @@ func (l *life) close() {
 	}
 	l.runner.Close()
 	l.working.Wait()
+	if device := l.watchdog.Load(); device != nil {
+		l.d.closing("watchdog", device.Abandon) // it goes on counting: the next life arms it anew
+	}
 	for _, answer := range l.waiting {
 		answer <- event.Reply{Err: stopped()}
 	}
@@ -255,11 +262,6 @@ func (l *life) keepMembers(members []cluster.Member) {
 			l.d.log.Error("the members are not written down", "error", err)
 		}
 	})
-}
-
-// noWatchdog answers for a device that there is none.
-func (l *life) noWatchdog() {
-	go l.post(event.WatchdogState{Err: errors.New("this daemon drives no watchdog")}) // ends with this life
 }
 
 // detection returns the times in force.

@@ -134,6 +134,7 @@ func (l *life) handle(r event.Ready) {
 		l.d.view.setLocal(r.Local)
 		l.updateLinks(r.Local)
 	}
+	l.guard(r.Watchdog)
 	for _, line := range r.Trace {
 		l.d.log.Info(line)
 	}
@@ -157,9 +158,6 @@ func (l *life) act(r *event.Ready) {
 	}
 	if r.Schedule != nil {
 		l.schedule.begin(l, r.Schedule)
-	}
-	if r.Watchdog == event.WatchdogArm {
-		l.noWatchdog()
 	}
 }
 
