@@ -96,18 +96,13 @@ func (rn *run) monitorStopped(r *resource, op *operation, at *node) {
 		optional := rn.findAction(r, op.name, op.interval, n) != nil
 		mon := rn.newAction(r, op.name, op.interval, n, optional)
 		mon.expectRC = 7
-		needed := false // by a probe or stop that will happen
 		for _, first := range append(r.actionsOf(taskMonitor, n), r.actionsOf(taskStop, n)...) {
-			needed = needed || !first.optional
 			if first.task == taskStop && !first.optional && !first.runnable {
 				mon.runnable = false
 			}
 			if r.managed {
 				rn.order(exactly(first), exactly(mon), relImply|relBlock)
 			}
-		}
-		if !optional && !needed && !r.managed {
-			mon.optional = true
 		}
 		if !n.online || n.unclean {
 			mon.runnable = false
