@@ -58,6 +58,7 @@ func (c *Core) watchLeadership() {
 			c.trace("leads no more, term %d", l.term)
 			c.lead = leadership{}
 			c.schedule = scheduling{}
+			c.contact.nextAsk = 0
 		}
 		return
 	}
@@ -98,6 +99,8 @@ func (c *Core) assume() {
 	if e.since > 0 && e.lost.node != "" {
 		c.lead.elected = c.now.Mono - e.since
 	}
+	c.contact.round, c.contact.waiting, c.contact.nextAsk = false, nil, 0
+	c.requests.asked = nil
 	c.trace("leads, term %d, from %d", c.lead.term, last)
 	c.engine.Lead(c.lead.term)
 	c.engine.Applied(c.now, c.state)
