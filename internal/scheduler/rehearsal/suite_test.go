@@ -83,17 +83,24 @@ func decide(dir string, c recordedCase) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// TestAgreementWithPacemaker decides every recorded case and has the judge that
-// comes with them compare. The number of cases that agree, by level, must not
-// be lower than what testdata/agreement.json records; -update records more.
-func TestAgreementWithPacemaker(t *testing.T) {
-	dir := casesDir(t)
+// buildJudge builds the program that compares decisions with the recorded ones.
+func buildJudge(t *testing.T, dir string) string {
+	t.Helper()
 	judge := filepath.Join(t.TempDir(), "judge")
 	build := exec.Command("go", "build", "-o", judge, ".")
 	build.Dir = filepath.Join(dir, "judge")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the judge: %v\n%s", err, out)
 	}
+	return judge
+}
+
+// TestAgreementWithPacemaker decides every recorded case and has the judge that
+// comes with them compare. The number of cases that agree, by level, must not
+// be lower than what testdata/agreement.json records; -update records more.
+func TestAgreementWithPacemaker(t *testing.T) {
+	dir := casesDir(t)
+	judge := buildJudge(t, dir)
 	decided := t.TempDir()
 	for _, c := range readCases(t, dir) {
 		out, err := decide(dir, c)
