@@ -47,7 +47,13 @@ func (a *Agent) watch() {
 }
 
 func (a *Agent) subscribe() (chan netlink.AddrUpdate, chan netlink.LinkUpdate, error) {
-	failed := func(err error) { a.o.Log.Debug("netlink subscription", "error", err) }
+	failed := func(err error) {
+		select {
+		case <-a.done: // ends the subscription with an error
+		default:
+			a.o.Log.Debug("netlink subscription", "error", err)
+		}
+	}
 	addrs, links := make(chan netlink.AddrUpdate, 64), make(chan netlink.LinkUpdate, 64)
 	err := netlink.AddrSubscribeWithOptions(addrs, a.done, netlink.AddrSubscribeOptions{ErrorCallback: failed, ReceiveBufferSize: receiveBuffer})
 	if err != nil {
