@@ -4,19 +4,21 @@ import (
 	"linuxha/internal/core/event"
 )
 
-// noteActive keeps on file what this node has active: the operation that last
-// made each resource so, until a stop succeeds. A restarted daemon probes it
-// before it reports.
-func (r *Runner) noteActive(op event.Operation, result event.Result) {
-	if result.Status != event.StatusDone || result.Code != event.CodeOK {
-		return
-	}
+// noteActive keeps on file what this node has, or may have, active: the operation
+// that last set out to make each resource so, until a stop succeeds. A restarted
+// daemon probes it before it reports. It is on file before the operation starts:
+// one that fails half-way may have made the resource active all the same.
+func (r *Runner) noteActive(op event.Operation) error {
 	switch op.Action {
 	case "start", "promote", "migrate_from":
-		if err := r.active.write(op.Name, &record{Operation: &op, Boot: r.o.Boot}); err != nil {
-			r.o.Log.Error("a restarted daemon would not look for a resource", "resource", op.Name, "error", err)
-		}
-	case "stop":
+		return r.active.write(op.Name, &record{Operation: &op, Boot: r.o.Boot})
+	}
+	return nil
+}
+
+// noteStopped ends that.
+func (r *Runner) noteStopped(op event.Operation, result event.Result) {
+	if op.Action == "stop" && result.Status == event.StatusDone && result.Code == event.CodeOK {
 		r.active.remove(op.Name)
 	}
 }

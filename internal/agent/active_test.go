@@ -24,7 +24,7 @@ func TestRecorded(t *testing.T) {
 		return recorded.Active[0].Name + " " + recorded.Active[0].Action
 	}
 	for _, step := range []struct{ action, want string }{
-		{"monitor", ""}, {"start", "thing start"}, {"promote", "thing start"}, {"monitor", "thing start"}, {"stop", ""}, {"start", "thing start"},
+		{"monitor", ""}, {"start", "thing start"}, {"promote", "thing promote"}, {"monitor", "thing promote"}, {"stop", ""}, {"start", "thing start"},
 	} {
 		f.run(f.operation(agent, step.action))
 		if got := active(); got != step.want {

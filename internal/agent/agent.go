@@ -173,7 +173,7 @@ func (r *Runner) Run(op event.Operation) {
 	}
 	started := time.Now()
 	record := &record{Operation: &op, Boot: r.o.Boot, Deadline: bootClock() + op.Timeout}
-	if err := r.records.write(op.ID, record); err != nil {
+	if err := errors.Join(r.noteActive(op), r.records.write(op.ID, record)); err != nil {
 		r.end(op, started, event.Result{Code: event.CodeError, Status: event.StatusError, Reason: fmt.Sprintf("not started: %v", err)})
 		return
 	}
@@ -214,7 +214,7 @@ func (r *Runner) end(op event.Operation, started time.Time, result event.Result)
 	}
 	result.ID, result.Started, result.Duration = op.ID, started, time.Since(started)
 	r.o.Log.Debug("operation ended", "resource", op.Name, "action", op.Action, "code", result.Code, "status", result.Status, "took", result.Duration)
-	r.noteActive(op, result)
+	r.noteStopped(op, result)
 	r.o.Results(result)
 	r.records.remove(op.ID)
 }
