@@ -64,6 +64,9 @@ func (c *Core) elect() {
 		e.term, e.termAt = t, now
 	}
 	if c.leaderHeard() || c.raft.Leads() {
+		if !c.raft.Leads() {
+			e.lost = lossOfLeader{}
+		}
 		e.since, e.due, e.tries = 0, 0, 0
 		e.held = slices.DeleteFunc(e.held, func(h heldVote) bool { return now-h.at > dead })
 		return

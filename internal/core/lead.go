@@ -96,8 +96,9 @@ func (c *Core) assume() {
 		term: c.raft.Term(), start: last, since: c.now.Mono,
 		wishes: map[string]wish{}, rounds: map[uint64]func(){}, suspects: map[string]time.Duration{}, mayLeave: map[string]cluster.Incarnation{}, lostSince: map[cluster.Incarnation]time.Duration{},
 	}
-	if e.since > 0 && e.lost.node != "" {
-		c.lead.elected = c.now.Mono - e.since
+	if e.lost.node != "" {
+		c.lead.elected = max(c.now.Mono-e.lost.at, 1)
+		e.lost = lossOfLeader{}
 	}
 	c.contact.round, c.contact.waiting, c.contact.nextAsk = false, nil, 0
 	c.requests.asked = nil

@@ -221,7 +221,7 @@ func (l *Lab) measureCost(ctx context.Context, detection string, record func(Mea
 	var memory []float64
 	for _, node := range l.Nodes() {
 		text, _, err := l.Output(ctx, node, "sh", "-c",
-			`for p in /proc/[0-9]*; do case "$(tr '\0' ' ' <$p/cmdline)" in "ha daemon "*|*"/ha daemon "*) grep ^Pss: $p/smaps_rollup;; esac; done 2>/dev/null`)
+			`for p in /proc/[0-9]*; do [ "$(cat $p/comm)" = ha ] && grep -q daemon $p/cmdline && grep ^Pss: $p/smaps_rollup; done 2>/dev/null; :`)
 		var kilobytes float64
 		if _, scanErr := fmt.Sscanf(strings.TrimSpace(text), "Pss: %g kB", &kilobytes); err != nil || scanErr != nil {
 			return fmt.Errorf("read the memory of the daemon on %s: %w", node, errors.Join(err, scanErr))

@@ -148,18 +148,17 @@ func TestHostCrash(t *testing.T) {
 // stagesOf lists the stages of the last failover from a node, as recorded.
 func stagesOf(t *testing.T, l *lab.Lab, lost string) []string {
 	t.Helper()
-	var stages []string
-	for line := range strings.Lines(labtest.Output(t, l, otherThan(l, lost), "ha", "events", "--json")) {
-		var event struct{ Node, Text, Stage string }
+	stages := map[string][]string{} // by cause
+	last := ""
+	for line := range strings.Lines(labtest.Output(t, l, otherThan(l, lost), "ha", "events", "--last", "1000", "--json")) {
+		var event struct{ Node, Stage, Cause string }
 		must(t, json.Unmarshal([]byte(line), &event))
-		if event.Stage == "detect" && event.Node == lost {
-			stages = nil
+		if event.Stage == "lost" && event.Node == lost {
+			last = event.Cause
 		}
-		if event.Stage != "" {
-			stages = append(stages, event.Stage)
-		}
+		stages[event.Cause] = append(stages[event.Cause], event.Stage)
 	}
-	return stages
+	return stages[last]
 }
 
 func TestPartitions(t *testing.T) {
@@ -234,7 +233,7 @@ func serverPID(t *testing.T, l *lab.Lab, host string) string {
 func killDaemon(t *testing.T, l *lab.Lab, host string) {
 	t.Helper()
 	labtest.Output(t, l, host, "sh", "-c",
-		`for p in /proc/[0-9]*; do case "$(tr '\0' ' ' <$p/cmdline)" in "ha daemon "*|*"/ha daemon "*) kill -9 ${p#/proc/}; killed=1;; esac; done 2>/dev/null; [ $killed ]`)
+		`for p in /proc/[0-9]*; do [ "$(cat $p/comm)" = ha ] && grep -q daemon $p/cmdline && kill -9 ${p#/proc/} && killed=1; done 2>/dev/null; [ $killed ]`)
 }
 
 func TestDaemonKilledAndBackAtOnce(t *testing.T) {
@@ -303,7 +302,7 @@ func TestLeaderDiesBetweenDispatchAndResult(t *testing.T) {
 	must(t, l.Apply(t.Context(), l.BaseConfig("normal")+lab.ServiceConfig(lab.ProcessServer)+fmt.Sprintf(`
 resource "slow" {
   agent  = "ha:process"
-  params = { command = "echo run >> /var/lib/runs; exec sleep 100000", shell = true, ready_command = "sleep 3" }
+  params = { command = "echo run >> /var/lib/runs; exec sleep 100000", shell = true, ready_command = "test -e /tmp/go" }
   op "start" {
     interval = "0"
     timeout  = "30s"
@@ -324,6 +323,8 @@ location "slow-there" {
 	}
 	labtest.Eventually(t, patience, "the start runs", func() bool { return runs(runner) > 0 })
 	must(t, l.Crash(s.Leader))
+	await(t, l, "another node leads", func(now *api.Status) bool { return now.Leader != s.Leader })
+	must(t, os.WriteFile(l.HostDir(runner, "tmp", "go"), nil, 0o644))
 	await(t, l, "the slow resource is started", func(s *api.Status) bool { return lab.PlaceOf(s, "slow") == runner })
 	for _, node := range l.Nodes() {
 		want := 0
