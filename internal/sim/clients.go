@@ -19,7 +19,15 @@ type clients struct {
 	stop    bool
 }
 
-type acknowledged struct{ value, index uint64 }
+type acknowledged struct {
+	value, index uint64
+	lineage      string
+}
+
+// covers tells whether a state must contain what was acknowledged.
+func (c *clients) covers(s *cluster.State, a acknowledged) bool {
+	return s.Index >= a.index && c.w.truth.Descends(s.Lineage.ID, a.lineage)
+}
 
 var registerBase = epoch.Add(1000 * time.Hour)
 
@@ -56,7 +64,7 @@ func (c *clients) write(register string, value uint64) {
 				return
 			}
 			w.count("write acknowledged")
-			c.written[register] = acknowledged{value, r.Index}
+			c.written[register] = acknowledged{value, r.Index, h.daemon.state.Lineage.ID}
 			w.truth.Acknowledged(register, value)
 			c.write(register, value+1)
 		})
@@ -80,7 +88,7 @@ func (c *clients) write(register string, value uint64) {
 func (c *clients) check(node string, s *cluster.State) {
 	for i := range s.Tokens {
 		t := &s.Tokens[i]
-		if a, ok := c.written[t.Hash]; ok && s.Index >= a.index {
+		if a, ok := c.written[t.Hash]; ok && c.covers(s, a) {
 			c.w.truth.Read(c.w.now, node, t.Hash, uint64(t.Expires.Sub(registerBase)/time.Second), a.value)
 		}
 	}
@@ -95,7 +103,7 @@ func (c *clients) checkAll(node string, s *cluster.State) {
 				value = uint64(s.Tokens[i].Expires.Sub(registerBase) / time.Second)
 			}
 		}
-		if s.Index >= a.index {
+		if c.covers(s, a) {
 			c.w.truth.Read(c.w.now, node, register, value, a.value)
 		}
 	}

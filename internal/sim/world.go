@@ -40,6 +40,7 @@ type World struct {
 	healed   bool // the faults are over
 
 	trace   io.Writer    // nil: none
+	told    uint64       // number of the first event not traced
 	readies func([]byte) // gets every Ready, encoded; nil: none
 }
 
@@ -134,6 +135,7 @@ func (w *World) note(format string, args ...any) {
 // show gives every node's applied state to the truth.
 func (w *World) show(h *Host, s *cluster.State) {
 	lineage := s.Lineage.ID
+	w.truth.Branch(w.now, h.name, lineage, s.Lineage.Parent)
 	w.truth.Applied(w.now, h.name, lineage, s.Index, fingerprint(s))
 	for i := range s.Members {
 		if m := &s.Members[i]; m.State == cluster.NodeFenced || m.State == cluster.NodeOffline {
@@ -155,6 +157,15 @@ func (w *World) show(h *Host, s *cluster.State) {
 		}
 	}
 	w.truth.Agree(a)
+	if w.trace == nil {
+		return
+	}
+	for i := range s.Events {
+		if e := &s.Events[i]; e.Number >= w.told {
+			w.told = e.Number + 1
+			w.note("  [%d] %s", s.Index, e.Text)
+		}
+	}
 }
 
 // fences remembers which confirmed boots were looked at.

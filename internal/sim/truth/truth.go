@@ -16,6 +16,8 @@ type Truth struct {
 	acked  map[string]uint64   // newest acknowledged value by register
 	prints map[string]map[uint64]print
 	newest Agreed
+	parent map[string]string // lineage: the one that it branched from
+	child  map[string]string // lineage: the one that branched from it
 
 	Breaches []Breach
 }
@@ -32,9 +34,9 @@ type print struct {
 
 // Breach is a rule that did not hold.
 type Breach struct {
-	At   time.Duration
-	Rule string // owner, grant, confirm, acked, equal, term, live
-	Text string
+	At   time.Duration `json:"at"`
+	Rule string        `json:"rule"` // owner, grant, confirm, acked, equal, term, fork, live
+	Text string        `json:"text"`
 }
 
 func (b Breach) String() string {
@@ -54,7 +56,8 @@ type Holder struct{ Host, Boot string }
 
 // New returns the truth of an empty world.
 func New() *Truth {
-	return &Truth{hosts: map[string]*host{}, owners: map[string][]string{}, acked: map[string]uint64{}, prints: map[string]map[uint64]print{}}
+	return &Truth{hosts: map[string]*host{}, owners: map[string][]string{}, acked: map[string]uint64{}, prints: map[string]map[uint64]print{},
+		parent: map[string]string{}, child: map[string]string{}}
 }
 
 func (t *Truth) breach(at time.Duration, rule, format string, args ...any) {
@@ -104,15 +107,40 @@ func (t *Truth) Owners(instance string) []string { return t.owners[instance] }
 
 // Agree takes what a node shows as agreed; only what is newer than all before counts.
 func (t *Truth) Agree(a Agreed) {
-	if a.Lineage == t.newest.Lineage && a.Index <= t.newest.Index {
-		return
+	if t.Newer(a.Lineage, a.Index) {
+		t.newest = a
 	}
-	t.newest = a
 }
 
-// Newer tells whether an index is newer than what Agree has seen.
+// Newer tells whether an index is newer than what Agree has seen: further on in the
+// same lineage, or in one that branched from it.
 func (t *Truth) Newer(lineage string, index uint64) bool {
-	return lineage != t.newest.Lineage || index > t.newest.Index
+	if lineage == t.newest.Lineage {
+		return index > t.newest.Index
+	}
+	return t.newest.Lineage == "" || t.Descends(lineage, t.newest.Lineage)
+}
+
+// Branch: a node shows a state of a lineage that branched from another. No lineage
+// may have two branches.
+func (t *Truth) Branch(at time.Duration, node, lineage, parent string) {
+	if parent == "" || t.parent[lineage] == parent {
+		return
+	}
+	t.parent[lineage] = parent
+	if other := t.child[parent]; other != "" && other != lineage {
+		t.breach(at, "fork", "%s shows lineage %s, but %s branched from %s already", node, lineage, other, parent)
+		return
+	}
+	t.child[parent] = lineage
+}
+
+// Descends tells whether a lineage is another one or branched from it.
+func (t *Truth) Descends(lineage, from string) bool {
+	for lineage != from && lineage != "" {
+		lineage = t.parent[lineage]
+	}
+	return lineage == from
 }
 
 // Applied: a node shows the fingerprint of its state at an index. All must agree.
