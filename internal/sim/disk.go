@@ -13,9 +13,10 @@ type disk struct {
 	stored event.Stored // what a start would find
 	batch  *event.Persist
 	since  time.Duration // when batch was handed out
-	out    int           // batches under way
-	tear   bool          // the next loss of power in a sync tears the store
 	fail   bool          // writes fail
+
+	tear    bool // some sync to come is torn by a loss of power
+	tearing bool // this one is
 }
 
 func (d *disk) apply(p *event.Persist) {
@@ -44,10 +45,13 @@ func (h *Host) persist(p *event.Persist) {
 	if w.chance(0.002) {
 		took += w.between(10*time.Millisecond, 200*time.Millisecond)
 	}
-	if d.tear {
+	// A store that was the only one to hold something is beyond repair: only one of
+	// several is torn, while all is well.
+	if d.tear && len(w.hosts) > 1 && w.well() == "" {
 		boot := h.boots
 		w.after(took/2, func() {
 			if h.power && h.boots == boot && d.batch == p {
+				d.tearing = true
 				w.crash(h, w.between(2*time.Second, 20*time.Second))
 			}
 		})
@@ -71,9 +75,9 @@ func (d *disk) crash(w *World) {
 	}
 	w.count("power lost in a sync")
 	switch {
-	case d.tear:
+	case d.tearing:
 		w.count("store torn")
-		d.tear = false
+		d.tear, d.tearing = false, false
 		d.stored.Torn = "a page of the last write is missing"
 	case w.chance(0.5):
 		d.apply(d.batch)

@@ -135,7 +135,6 @@ func (h *Host) start() {
 	w.note("%s: daemon starts", h.name)
 	h.daemon = &daemon{core: c, replies: map[uint64]func(event.Reply){}, turned: w.now}
 	w.net.reset(h)
-	h.disk.out = 0
 	h.ready()
 	if h.daemon == nil {
 		return
