@@ -2,6 +2,8 @@ package sim
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"linuxha/internal/cluster"
@@ -96,7 +98,8 @@ func (c *clients) check(node string, s *cluster.State) {
 
 // checkAll looks for registers that are missing altogether.
 func (c *clients) checkAll(node string, s *cluster.State) {
-	for register, a := range c.written {
+	for _, register := range slices.Sorted(maps.Keys(c.written)) {
+		a := c.written[register]
 		value := uint64(0)
 		for i := range s.Tokens {
 			if s.Tokens[i].Hash == register {

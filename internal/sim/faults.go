@@ -233,7 +233,7 @@ func (w *World) administer(f Fault, h *Host) {
 		end(func() { w.ask(h, online(peer)) })
 	case "move":
 		r := w.config().Resources
-		ask(event.Request{Commands: []cluster.Command{{Move: &cluster.Move{Resource: r[1+w.rng.IntN(len(r)-1)].ID, Node: peer}}}})
+		ask(event.Request{Commands: []cluster.Command{{Move: &cluster.Move{Resource: r[w.rng.IntN(len(r))].ID, Node: peer}}}})
 	case "transfer":
 		ask(event.Request{Transfer: &peer})
 	case "fence":

@@ -32,8 +32,9 @@ type Host struct {
 	joined  bool // it has been a member
 	life    int  // grows with every start and end of a daemon
 	daemon  *daemon
-	stopped bool          // an administrator stopped the daemon
-	agents  agents        // what agents left behind in this boot
+	stopped bool   // an administrator stopped the daemon
+	agents  agents // what agents left behind in this boot
+	dog     watchdog
 	slow    time.Duration // added to every sync
 	lag     time.Duration // added to every turn of the loop
 }
@@ -82,6 +83,7 @@ func (h *Host) switchOn() {
 	h.boots++
 	h.power, h.asOf, h.suspended, h.awake, h.waiting = true, h.w.now, 0, 0, 0
 	h.agents = newAgents(h)
+	h.dog = watchdog{}
 	h.w.truth.PowerOn(h.name, h.bootID())
 	h.w.note("%s: power on, boot %d", h.name, h.boots)
 	h.w.net.reset(h)

@@ -19,7 +19,6 @@ type network struct {
 	w       *World
 	paths   [][][]path // by link, from, to
 	streams [][]stream // by from, to
-	extra   []int      // by host: carriers down, as a bit set
 }
 
 // stream is one direction of the reliable channel between two hosts. It uses one

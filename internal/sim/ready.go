@@ -44,6 +44,7 @@ func (h *Host) ready() {
 	if r.Schedule != nil {
 		h.schedule(r.Schedule)
 	}
+	h.watchdog(r.Watchdog)
 	if r.State != nil {
 		d.state = r.State
 		w.show(h, r.State)
@@ -108,6 +109,11 @@ func (h *Host) schedule(s *event.ScheduleRequest) {
 func (h *Host) exited(e *event.Exit) {
 	w := h.w
 	w.note("%s: daemon exits: %s", h.name, e.Reason)
+	if e.Reset {
+		w.count("reset by the core")
+		w.crash(h, w.between(2*time.Second, 15*time.Second))
+		return
+	}
 	h.ended()
 	boot := h.boots
 	again := func(d time.Duration) {

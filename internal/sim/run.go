@@ -32,7 +32,7 @@ func shapeOf(seed uint64) Shape {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	s := Shape{
 		Seed: seed, Nodes: []int{2, 3, 3, 3, 3, 4, 5, 5, 1}[rng.IntN(9)], Links: 1 + rng.IntN(2), Preset: []string{"normal", "normal", "normal", "fast"}[rng.IntN(4)],
-		Resources: 1 + rng.IntN(4), Group: rng.IntN(3), Fencing: true,
+		Resources: 1 + rng.IntN(4), Group: rng.IntN(3), Fencing: rng.IntN(12) > 0, Watchdog: rng.IntN(4) == 0,
 		FenceTime: []time.Duration{50 * time.Millisecond, time.Second, 5 * time.Second}[rng.IntN(3)],
 		Sync:      []time.Duration{500 * time.Microsecond, 2 * time.Millisecond, 8 * time.Millisecond}[rng.IntN(3)],
 	}
@@ -90,7 +90,12 @@ func (w *World) config() cluster.Config {
 		Options:          set("fencing-timeout", "20s"),
 		ResourceDefaults: set("resource-stickiness", "1", "failure-timeout", "30s"),
 	}
-	c.Resources = append(c.Resources, cluster.Resource{ID: "power", Kind: cluster.Primitive, Agent: cluster.Agent{Class: "stonith", Type: "fence_sim"}})
+	if s.Watchdog {
+		c.Watchdog = &cluster.Watchdog{Device: "/dev/watchdog", Timeout: watchdogTimeout}
+	}
+	if s.Fencing {
+		c.Resources = append(c.Resources, cluster.Resource{ID: "power", Kind: cluster.Primitive, Agent: cluster.Agent{Class: "stonith", Type: "fence_sim"}})
+	}
 	for i := range s.Resources {
 		c.Resources = append(c.Resources, primitive(fmt.Sprintf("r%d", i+1)))
 	}

@@ -1,32 +1,89 @@
 package sim
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"hash"
 	"os"
+	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
 
-func TestTry(t *testing.T) {
-	seed, _ := strconv.ParseUint(os.Getenv("SEED"), 10, 64)
-	n, _ := strconv.Atoi(os.Getenv("N"))
-	min, _ := strconv.Atoi(os.Getenv("MIN"))
-	if min == 0 {
-		min = 10
+// TestSeeds runs a modest number of seeds. HA_SIM_SEEDS, HA_SIM_FIRST and
+// HA_SIM_MINUTES make it larger.
+func TestSeeds(t *testing.T) {
+	seeds, first, minutes := 24, uint64(1), 2.0
+	if n, err := strconv.Atoi(os.Getenv("HA_SIM_SEEDS")); err == nil {
+		seeds = n
 	}
-	for i := range max(n, 1) {
-		o := Options{Length: time.Duration(min) * time.Minute}
-		if n == 0 {
-			o.Trace = os.Stdout
+	if n, err := strconv.ParseUint(os.Getenv("HA_SIM_FIRST"), 10, 64); err == nil {
+		first = n
+	}
+	if n, err := strconv.ParseFloat(os.Getenv("HA_SIM_MINUTES"), 64); err == nil {
+		minutes = n
+	}
+	if testing.Short() {
+		seeds = min(seeds, 6)
+	}
+	s := Many(first, seeds, Options{Length: time.Duration(minutes * float64(time.Minute))}, nil)
+	t.Logf("%d seeds, %v simulated in %v, %d events, longest recovery %v", s.Seeds, s.Simulated, s.Took, s.Events, s.Recovery)
+	for _, r := range s.Failures {
+		t.Errorf("seed %d: %v (see it: ha sim --seed %d --minutes %v --trace)", r.Shape.Seed, r.Breaches[0], r.Shape.Seed, minutes)
+	}
+	if s.Stats["write acknowledged"] == 0 || s.Stats["operation start"] == 0 || s.Stats["fence device called"] == 0 {
+		t.Errorf("hardly anything happened: %v", s.Stats)
+	}
+}
+
+// TestDeterminism: two runs of one seed, in separate processes with one and with
+// two processors, give the same Ready, byte for byte, at every step of every core.
+func TestDeterminism(t *testing.T) {
+	const seed = 3
+	if os.Getenv("HA_SIM_READIES") != "" {
+		sum, count := readies(seed)
+		fmt.Printf("READIES %x %d\n", sum, count)
+		return
+	}
+	var lines []string
+	for _, procs := range []string{"1", "2"} {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestDeterminism$", "-test.count=1")
+		cmd.Env = append(os.Environ(), "HA_SIM_READIES=1", "GOMAXPROCS="+procs)
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("GOMAXPROCS=%s: %v\n%s", procs, err, out)
 		}
-		began := time.Now()
-		r := Run(seed+uint64(i), o)
-		t.Logf("seed %d: %+v, %d faults, %d events, simulated %v in %v, recovery %v", seed+uint64(i), r.Shape, len(r.Faults), r.Events, r.Simulated, time.Since(began), r.Recovery)
-		for _, b := range r.Breaches {
-			t.Errorf("%v", b)
+		for line := range strings.Lines(string(out)) {
+			if strings.HasPrefix(line, "READIES ") {
+				lines = append(lines, line)
+			}
 		}
-		if n == 0 {
-			t.Log(r.Stats)
-		}
+	}
+	if len(lines) != 2 || lines[0] != lines[1] {
+		t.Fatalf("the runs differ: %q", lines)
+	}
+	t.Log(lines[0])
+}
+
+// readies condenses every Ready of a run.
+func readies(seed uint64) (sum []byte, count int) {
+	var h hash.Hash = sha256.New()
+	Run(seed, Options{Length: time.Minute, Readies: func(data []byte) {
+		h.Write(data)
+		count++
+	}})
+	return h.Sum(nil), count
+}
+
+// TestTraceIsTheSame: a run that is watched goes as one that is not.
+func TestTraceIsTheSame(t *testing.T) {
+	var trace bytes.Buffer
+	watched := Run(5, Options{Length: time.Minute, Trace: &trace})
+	alone := Run(5, Options{Length: time.Minute})
+	if watched.Events != alone.Events || trace.Len() == 0 {
+		t.Fatalf("%d events watched, %d alone, %d bytes of trace", watched.Events, alone.Events, trace.Len())
 	}
 }

@@ -53,6 +53,7 @@ type Shape struct {
 	Resources int           `json:"resources"` // exclusive primitives
 	Group     int           `json:"group"`     // members of a group beside them
 	Fencing   bool          `json:"fencing"`
+	Watchdog  bool          `json:"watchdog"`
 	FenceTime time.Duration `json:"fence_time"` // what a device usually takes
 	Sync      time.Duration `json:"sync"`       // what a disk usually takes
 }
@@ -139,8 +140,13 @@ func (w *World) show(h *Host, s *cluster.State) {
 	w.truth.Applied(w.now, h.name, lineage, s.Index, fingerprint(s))
 	for i := range s.Members {
 		if m := &s.Members[i]; m.State == cluster.NodeFenced || m.State == cluster.NodeOffline {
-			if w.seen.once(m) && m.State == cluster.NodeFenced {
+			if !w.seen.once(m) {
+				continue
+			}
+			if m.State == cluster.NodeFenced {
 				w.truth.Confirmed(w.now, h.name, m.Name, m.Incarnation.Boot)
+			} else if m.Incarnation.Boot != "" {
+				w.truth.Left(w.now, h.name, m.Name, m.Incarnation.Boot)
 			}
 		}
 	}

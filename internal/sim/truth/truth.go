@@ -5,6 +5,7 @@ package truth
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -164,6 +165,19 @@ func (t *Truth) Applied(at time.Duration, node, lineage string, index, sum uint6
 func (t *Truth) Confirmed(at time.Duration, by, name, boot string) {
 	if h := t.hosts[name]; h != nil && h.power && h.boot == boot {
 		t.breach(at, "confirm", "%s holds %s for off, but that boot has power", by, name)
+	}
+}
+
+// Left: a node shows a boot of a host as having left, or given up, everything.
+func (t *Truth) Left(at time.Duration, by, name, boot string) {
+	h := t.hosts[name]
+	if h == nil || !h.power || h.boot != boot {
+		return
+	}
+	for _, instance := range slices.Sorted(maps.Keys(t.owners)) {
+		if slices.Contains(t.owners[instance], name) {
+			t.breach(at, "confirm", "%s holds %s for empty, but %s is active there", by, name, instance)
+		}
 	}
 }
 
