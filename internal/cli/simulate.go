@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -23,22 +24,29 @@ import (
 func newSimulate() *cobra.Command {
 	o := &simulateOptions{}
 	cmd := &cobra.Command{
-		Use:   "simulate FILE",
-		Short: "Show what the cluster would do in a recorded situation",
-		Long: "Show what the cluster would do, and why, in a situation that a file describes: a Pacemaker CIB (XML), or a configuration with the\n" +
-			"status that --status names (without one, all nodes are up and nothing runs). Every action is pretended to succeed. Nothing is changed.",
-		Example: "  ha simulate cib.xml\n" +
+		Use:   "simulate [FILE]",
+		Short: "Show what the cluster would do in a recorded or imagined situation",
+		Long: "Show what the cluster would do, and why. The situation is that of this cluster now, or what a file describes: a Pacemaker CIB (XML), a\n" +
+			"situation that --save wrote, or a configuration (HCL) with the status that --status names (without one, all nodes are up and nothing\n" +
+			"runs). Every action is pretended to succeed. Nothing is changed.",
+		Example: "  ha simulate --fail alpha\n" +
 			"  ha simulate --fail alpha --op db_monitor_10s@beta=1 cib.xml\n" +
+			"  ha simulate --save now.json; ha simulate --status now.json new.hcl\n" +
 			"  ha simulate --svg cluster.hcl > plan.svg\n" +
 			"  ha simulate --format judge --at 2026-07-01T12:00:00Z cib.xml",
-		Args: cobra.ExactArgs(1),
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.run(cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0])
+			file := ""
+			if len(args) > 0 {
+				file = args[0]
+			}
+			return o.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), file)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.at, "at", "", "the moment to pretend it is (RFC 3339; default: the one recorded in the file, else now)")
-	f.StringVar(&o.status, "status", "", "file with the status (JSON) that goes with a configuration")
+	f.StringVar(&o.status, "status", "", "situation that --save wrote, whose status goes with a configuration")
+	f.StringVar(&o.save, "save", "", "write this cluster's situation to a file, and do nothing else")
 	f.StringArrayVar(&o.fail, "fail", nil, "let this cluster node be lost first (may be repeated)")
 	f.StringArrayVar(&o.ops, "op", nil, "let this operation result come in first: RESOURCE_OPERATION_INTERVAL@NODE=RC (may be repeated)")
 	f.StringArrayVar(&o.failing, "op-fail", nil, "let this operation of the plan have that result: RESOURCE_OPERATION_INTERVAL@NODE=RC (may be repeated)")
@@ -53,7 +61,7 @@ func newSimulate() *cobra.Command {
 }
 
 type simulateOptions struct {
-	at, status, format            string
+	at, status, format, save      string
 	fail, ops, failing            []string
 	json, scores, steps, dot, svg bool
 }
@@ -72,10 +80,16 @@ type simulation struct {
 	status *cluster.Status
 }
 
-func (o *simulateOptions) run(stdout, stderr io.Writer, file string) error {
+func (o *simulateOptions) run(ctx context.Context, stdout, stderr io.Writer, file string) error {
 	out := bufio.NewWriter(stdout)
 	defer out.Flush()
-	s, err := o.situation(file)
+	if o.save != "" {
+		if file != "" {
+			return usage("--save writes this cluster's situation; it goes with no FILE")
+		}
+		return saveSituation(ctx, o.save)
+	}
+	s, err := o.situation(ctx, file)
 	if err != nil {
 		return err
 	}
@@ -86,7 +100,7 @@ func (o *simulateOptions) run(stdout, stderr io.Writer, file string) error {
 		return usage("--format can be text or judge, not %q", o.format)
 	}
 	if err := o.simulate(s); err != nil {
-		return fmt.Errorf("simulate %s: %w", file, err)
+		return fmt.Errorf("simulate: %w", err)
 	}
 	switch {
 	case o.dot:
@@ -105,9 +119,9 @@ func (o *simulateOptions) run(stdout, stderr io.Writer, file string) error {
 }
 
 // situation reads the file and lets happen what the flags say.
-func (o *simulateOptions) situation(file string) (*simulation, error) {
+func (o *simulateOptions) situation(ctx context.Context, file string) (*simulation, error) {
 	s := &simulation{At: time.Now().UTC().Truncate(time.Second)}
-	if err := o.read(s, file); err != nil {
+	if err := o.read(ctx, s, file); err != nil {
 		return nil, err
 	}
 	if !s.status.ExecutionDate.IsZero() {
@@ -139,41 +153,96 @@ func (o *simulateOptions) situation(file string) (*simulation, error) {
 	return s, nil
 }
 
-func (o *simulateOptions) read(s *simulation, file string) error {
-	if isCIB, data, err := readCIB(file); err != nil {
-		return err
-	} else if isCIB {
-		if o.status != "" {
-			return usage("--status goes with a configuration; %s has its status inside", file)
-		}
-		cib, err := pacemaker.Parse(data, pacemaker.Options{Lenient: true})
+func (o *simulateOptions) read(ctx context.Context, s *simulation, file string) error {
+	if file == "" {
+		state, err := client().State(ctx)
 		if err != nil {
-			return usage("read %s: %w", file, err)
+			return err
 		}
-		s.config, s.status = &cib.Config, &cib.Status
-		for _, w := range cib.Warnings {
-			s.Warnings = append(s.Warnings, file+":"+w.String())
+		s.of(state)
+		return nil
+	}
+	isCIB, data, err := readCIB(file)
+	switch {
+	case err != nil:
+		return err
+	case isCIB:
+		return o.readCluster(s, file, data)
+	case strings.HasSuffix(file, ".json") && !strings.HasSuffix(file, ".hcl.json"):
+		state, err := readSituation(file)
+		if err != nil {
+			return err
 		}
+		s.of(state)
 		return nil
 	}
 	cfg, err := readConfig(file)
 	if err != nil {
 		return err
 	}
-	s.config = cfg
-	if o.status == "" {
-		s.status = freshStatus(cfg)
-		return nil
-	}
-	data, err := os.ReadFile(o.status)
-	if err != nil {
-		return usage("read status: %w", err)
-	}
-	s.status = &cluster.Status{}
-	if err := json.Unmarshal(data, s.status); err != nil {
-		return usage("read status from %s: %w", o.status, err)
+	s.config, s.status = cfg, freshStatus(cfg)
+	if o.status != "" {
+		state, err := readSituation(o.status)
+		if err != nil {
+			return err
+		}
+		state.Config = *cfg
+		s.of(state)
 	}
 	return nil
+}
+
+// readCluster takes a CIB, with what is wrong with it as warnings.
+func (o *simulateOptions) readCluster(s *simulation, file string, data []byte) error {
+	if o.status != "" {
+		return usage("--status goes with a configuration; %s has its status inside", file)
+	}
+	cib, err := pacemaker.Parse(data, pacemaker.Options{Lenient: true})
+	if err != nil {
+		return usage("read %s: %w", file, err)
+	}
+	s.config, s.status = &cib.Config, &cib.Status
+	for _, w := range cib.Warnings {
+		s.Warnings = append(s.Warnings, file+":"+w.String())
+	}
+	return nil
+}
+
+// of takes the situation of a replicated state, as its leader sees it.
+func (s *simulation) of(state *cluster.State) {
+	s.config, s.status = state.SchedulerConfig(), state.Status(s.At)
+	s.status.Quorate = true
+}
+
+func saveSituation(ctx context.Context, file string) error {
+	state, err := client().State(ctx)
+	if err != nil {
+		return err
+	}
+	state.Tokens = nil // secrets
+	text, err := json.MarshalIndent(state, "", "  ")
+	if err == nil {
+		err = os.WriteFile(file, append(text, '\n'), 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("save situation: %w", err)
+	}
+	return nil
+}
+
+func readSituation(file string) (*cluster.State, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, usage("read situation: %w", err)
+	}
+	defer f.Close()
+	state := &cluster.State{}
+	d := json.NewDecoder(io.LimitReader(f, pacemaker.MaxSize))
+	d.DisallowUnknownFields()
+	if err := d.Decode(state); err != nil {
+		return nil, usage("read situation from %s: %w", file, err)
+	}
+	return state, nil
 }
 
 // readCIB reads a file if it is XML, which cannot be mistaken for a

@@ -40,6 +40,8 @@ func TestSimulateForPeople(t *testing.T) {
 		{"failure", []string{"--op", "ip_start_0@beta=0", "--op", "web_start_0@beta=0", "--op", "web_monitor_10s@beta=7", shop}},
 		{"start fails", []string{"--op-fail", "ip_start_0@beta=1", "--steps", shop}},
 		{"configuration", []string{"testdata/simulate/small.hcl"}},
+		{"saved", []string{"--fail", "beta", "testdata/simulate/saved.json"}},
+		{"saved with configuration", []string{"--status", "testdata/simulate/saved.json", "testdata/simulate/small.hcl"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -140,6 +142,9 @@ func TestSimulateRefusesBadInput(t *testing.T) {
 		{[]string{"--op", "mail_start_0@beta=1", shop}, "no resource mail is configured"},
 		{[]string{"--format", "yaml", shop}, `--format can be text or judge, not "yaml"`},
 		{[]string{"--at", "noon", shop}, `--at "noon" is no time`},
+		{[]string{"--save", "x.json", shop}, "--save writes this cluster's situation"},
+		{[]string{broken[:len(broken)-4]}, "no such file"},
+		{[]string{"--status", shop, "testdata/simulate/small.hcl"}, "read situation from"},
 		{[]string{"--status", "x.json", shop}, "--status goes with a configuration"},
 	}
 	for _, tt := range tests {
