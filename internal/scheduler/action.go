@@ -51,14 +51,9 @@ type action struct {
 	dangling   bool // the stop that a migration still lacks
 	needsAny   bool // a point that needs only minimum of its relations of kind min
 	onDC       bool // done by the coordinator: needs no node that is up
-	inGraph    bool
-	mayAdd     int8 // whether it belongs in the graph: 0 unknown, 1 yes, -1 no
 	visit      int  // generation in which a walk came by
 
 	requires requirement
-	onFail   onFail
-	failRole role
-	timeout  int64 // ms
 	delay    int64 // ms, before fencing
 	expectRC int
 	detail   string // fence kind, notify type-task, cancelled task

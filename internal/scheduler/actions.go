@@ -204,6 +204,3 @@ func (r *resource) actionsEvery(key string, interval int64, n *node) []*action {
 	}
 	return found
 }
-
-// probe tells whether a is a one-off monitor.
-func (a *action) probe() bool { return a.task == taskMonitor && a.interval == 0 }

@@ -37,17 +37,13 @@ type node struct {
 	historyRead bool // its resource history has been read
 
 	// Remote, guest and bundle nodes.
-	connection        *resource // the primitive whose start makes the node online
-	requiresReset     bool      // remote_requires_reset: recover by its container or by fencing
-	wasFenced         bool      // node_fenced: fenced since the connection was last seen
-	remoteMaintenance bool      // recorded node_in_maintenance
-	// unfencedNow is set once unfencing of the node has been handled.
-	failures    map[string][]failureCount // by resource name without instance number
-	priority    int                       // fencing priority: sum over its active resources
-	fenceReason string                    // why it is unclean, for action reasons
-	fencePrio   bool                      // lost from membership: priority-fencing-delay applies
-	unfence     *action                   // its fence(on) action, if any
-	unfenceWhy  []string                  // devices whose definition changed
+	connection    *resource                 // the primitive whose start makes the node online
+	requiresReset bool                      // remote_requires_reset: recover by its container or by fencing
+	wasFenced     bool                      // node_fenced: fenced since the connection was last seen
+	failures      map[string][]failureCount // by resource name without instance number
+	priority      int                       // fencing priority: sum over its active resources
+	fenceReason   string                    // why it is unclean, for action reasons
+	fencePrio     bool                      // lost from membership: priority-fencing-delay applies
 
 	active []*resource // primitives active there now, in the order found
 	placed []*resource // primitives assigned there
@@ -132,12 +128,6 @@ func (s *nodeSet) put(n *node) {
 		*s = append(*s, 0)
 	}
 	(*s)[n.index/64] |= 1 << (n.index % 64)
-}
-
-func (s nodeSet) remove(n *node) {
-	if n.index/64 < len(s) {
-		s[n.index/64] &^= 1 << (n.index % 64)
-	}
 }
 
 func (s nodeSet) len() int {

@@ -257,7 +257,6 @@ func (rn *run) readConnectedNode(n *node) {
 }
 
 func (rn *run) readConnectedAttributes(n *node) {
-	n.remoteMaintenance = isTrue(n.status.RemoteMaintenance)
 	if n.connection == nil {
 		return
 	}

@@ -70,7 +70,6 @@ type resource struct {
 	stopUnexpected  bool // multiple-active=stop_unexpected is being applied
 	reload          bool // a reload is wanted
 	restarting      bool
-	recoveredFail   bool // failure on a remote connection that fences its node
 
 	// Now.
 	role          role // highest over the nodes where it is active

@@ -44,21 +44,15 @@ type run struct {
 	deferred  []deferredCheck
 	visits    int // generation of walks over the graph
 
-	colocationSerial int
-
 	quorate      bool
 	fencingReady bool // fencing is enabled and a device (or watchdog) exists
 	unfencing    bool // something requires or provides unfencing
-	anyManaged   bool
-
-	remoteInMaintenance []*node
 
 	recheck time.Time // when time alone may change the decision; zero: never
 
-	scores   []Score
-	warnings []string
-	factors  map[*resource][]factor // contributions to scores, for reasons
-	plan     *Plan
+	scores  []Score
+	factors map[*resource][]factor // contributions to scores, for reasons
+	plan    *Plan
 }
 
 // Schedule decides what should run where at the moment now, and the actions
@@ -130,14 +124,6 @@ func (rn *run) addNode(n *node) {
 
 // node finds a node by name, whatever the case, or nil.
 func (rn *run) node(name string) *node { return rn.nodeByName[strings.ToLower(name)] }
-
-// nodeWithID finds a node by its id, or by its name if no id fits, or nil.
-func (rn *run) nodeWithID(id string) *node {
-	if n := rn.nodeByID[id]; n != nil {
-		return n
-	}
-	return rn.node(id)
-}
 
 // addResource numbers a new resource (not its children) and makes it findable.
 func (rn *run) addResource(r *resource) {
