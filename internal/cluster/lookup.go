@@ -124,3 +124,9 @@ func (c *Config) Priority(id string) int {
 	}
 	return 0
 }
+
+// Standby tells whether an administrator has drained a node.
+func (c *Config) Standby(node string) bool {
+	n := c.node(node)
+	return n != nil && isTrue(Value(n.Attributes, "standby"))
+}

@@ -16,7 +16,7 @@ func (s *State) Status(now time.Time) *Status {
 		FencingUsable: s.Config.FencingEnabled() && (len(s.Config.FenceDevices()) > 0 || s.Config.Watchdog != nil),
 	}
 	for i := range s.Members {
-		if m := &s.Members[i]; !s.isWitness(m) {
+		if m := &s.Members[i]; !s.IsWitness(m) {
 			st.Nodes = append(st.Nodes, s.nodeStatus(m))
 		}
 	}
@@ -38,7 +38,8 @@ func (s *State) Status(now time.Time) *Status {
 	return st
 }
 
-func (s *State) isWitness(m *Member) bool {
+// IsWitness tells whether m votes but runs no resources.
+func (s *State) IsWitness(m *Member) bool {
 	if m.Witness {
 		return true
 	}
@@ -97,7 +98,7 @@ func (s *State) SchedulerConfig() *Config {
 		return n.Witness || m != nil && m.Witness
 	})
 	for i := range s.Members {
-		if m := &s.Members[i]; !s.isWitness(m) && c.node(m.Name) == nil {
+		if m := &s.Members[i]; !s.IsWitness(m) && c.node(m.Name) == nil {
 			c.Nodes = append(c.Nodes, Node{ID: m.Name, Name: m.Name})
 		}
 	}

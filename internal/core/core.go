@@ -220,6 +220,7 @@ func (c *Core) settle() {
 			break
 		}
 	}
+	c.keepLeaving()
 	if c.over {
 		return
 	}

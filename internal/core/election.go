@@ -150,7 +150,7 @@ func (c *Core) rank() int {
 		name := c.nodeOf(id)
 		x := candidate{name: name, self: id == c.identity.RaftID}
 		if m := c.state.Member(name); m != nil {
-			x.witness, x.final = m.Witness, c.lossIsFinal(m)
+			x.witness, x.final = c.state.IsWitness(m), c.lossIsFinal(m)
 		}
 		if x.self {
 			x.index, x.term = c.raft.Last()

@@ -62,6 +62,10 @@ func (c *Core) leadFencing() {
 			if begin := c.beginFencing(m, m.Reason); begin != nil && c.mustFence(m) {
 				c.want("fence/"+m.Name, cluster.Command{Fence: begin})
 			}
+			if m.WatchdogTimeout == 0 && (!c.state.Config.FencingEnabled() || len(c.routes(m.Name, c.fenceAction())) == 0) {
+				c.alarm("unfenceable/"+causeOf(m.Incarnation), m.Name, fmt.Sprintf(
+					"%s is lost and no device can fence it: what it ran is not recovered; make sure that it is off, then say: ha fence confirm %s", m.Name, m.Name))
+			}
 		}
 	}
 	for _, t := range c.fences.Review(now, c.state, c.routes, c.headStart) {

@@ -24,6 +24,8 @@ type leadership struct {
 	batch     []cluster.Command // to be proposed at the end of this turn
 	keys      []string          // what batch is for
 	wishes    map[string]wish   // by key: what was proposed lately
+	alarmed   map[string]bool   // alarms given in this term
+	told      bool              // the log says who leads
 	confAt    time.Duration     // when voters were last proposed to change
 	confIndex uint64            // and the configuration that was in force then
 	rounds    map[uint64]func() // what waits for a majority's confirmation
@@ -94,7 +96,7 @@ func (c *Core) assume() {
 	e := &c.election
 	c.lead = leadership{
 		term: c.raft.Term(), start: last, since: c.now.Mono,
-		wishes: map[string]wish{}, rounds: map[uint64]func(){}, suspects: map[string]time.Duration{}, mayLeave: map[string]cluster.Incarnation{}, lostSince: map[cluster.Incarnation]time.Duration{},
+		wishes: map[string]wish{}, alarmed: map[string]bool{}, rounds: map[uint64]func(){}, suspects: map[string]time.Duration{}, mayLeave: map[string]cluster.Incarnation{}, lostSince: map[cluster.Incarnation]time.Duration{},
 	}
 	if e.lost.node != "" {
 		c.lead.elected = max(c.now.Mono-e.lost.at, 1)
@@ -163,19 +165,55 @@ func (c *Core) doLead() {
 		return
 	}
 	c.reviewMembers()
-	if m := c.state.Member(c.self.Node); m != nil && c.lossIsFinal(m) {
-		c.transferToAny() // somebody else has to fence this node
-	}
-	if c.leave.asked && len(c.raft.Conf().GetVoters()) > 1 {
+	if c.shouldHandOver() {
 		c.transferToAny()
 	}
 	if c.settled() {
+		if !c.lead.told {
+			c.lead.told = true
+			c.lead.batch = append(c.lead.batch, cluster.Command{Event: &cluster.Event{
+				Kind: "quorum", Node: c.self.Node, Text: fmt.Sprintf("%s leads (term %d)", c.self.Node, c.lead.term),
+			}})
+		}
 		c.reviewVoters()
 		c.leadFencing()
 		c.leadTransition()
 		c.leadRequests()
 	}
 	c.flush()
+}
+
+// shouldHandOver tells whether another node had better lead.
+func (c *Core) shouldHandOver() bool {
+	if len(c.raft.Conf().GetVoters()) < 2 || !c.settled() {
+		return false
+	}
+	m := c.state.Member(c.self.Node)
+	switch {
+	case c.leave.asked:
+		return true
+	case m == nil:
+		return false
+	case c.lossIsFinal(m): // somebody else has to fence this node
+		return true
+	case c.state.IsWitness(m): // a witness leads only until a node can
+		return c.nodeCanLead(nil)
+	case c.state.Config.Standby(c.self.Node): // a drained leader makes way
+		return c.nodeCanLead(c.state.Config.Standby)
+	}
+	return false
+}
+
+// nodeCanLead tells whether some node that is no witness, and that not does not
+// exclude, could take over.
+func (c *Core) nodeCanLead(not func(name string) bool) bool {
+	for _, id := range c.raft.Conf().GetVoters() {
+		m := c.state.Member(c.nodeOf(id))
+		if m != nil && !c.state.IsWitness(m) && (not == nil || !not(m.Name)) && m.State == cluster.NodeOnline && c.canLead(id) {
+			return true
+		}
+	}
+	return false
 }
 
 // want proposes commands, unless what key names was proposed a moment ago.
@@ -187,6 +225,16 @@ func (c *Core) want(key string, commands ...cluster.Command) bool {
 	c.lead.keys = append(c.lead.keys, key)
 	c.lead.batch = append(c.lead.batch, commands...)
 	return true
+}
+
+// alarm records something that an administrator must know, once in a term.
+func (c *Core) alarm(key, node, text string) {
+	if c.lead.alarmed[key] {
+		return
+	}
+	c.lead.alarmed[key] = true
+	c.trace("ALARM: %s", text)
+	c.lead.batch = append(c.lead.batch, cluster.Command{Event: &cluster.Event{Kind: "alarm", Severity: "error", Node: node, Text: text}})
 }
 
 // flush proposes what has come together as one entry.

@@ -122,6 +122,9 @@ func (c *Core) reviewNewLife(m *cluster.Member, heard cluster.Incarnation) {
 // reviewSameLife looks at a member whose newest incarnation is heard.
 func (c *Core) reviewSameLife(m *cluster.Member, v heartbeat.View) {
 	switch m.State {
+	case cluster.NodeFenced:
+		c.alarm("heard/"+causeOf(m.Incarnation), m.Name, fmt.Sprintf(
+			"%s was confirmed off (%s), yet it is heard: its fence device, or who confirmed that, is not to be trusted", m.Name, m.Reason))
 	case cluster.NodeLost:
 		if c.state.OpenFencing(m.Name) == nil && !c.lossIsFinal(m) {
 			c.join(m.Incarnation, "heard again before its fencing began")
@@ -305,7 +308,6 @@ func (c *Core) reported(from cluster.Incarnation, r *event.NodeReport) {
 type leaving struct {
 	asked   bool
 	restart bool
-	told    bool
 	at      time.Duration
 }
 
@@ -319,14 +321,27 @@ func (c *Core) stopping(e event.Stopping) {
 	for _, name := range c.peerNames() {
 		c.send(name, event.Message{Leave: &event.Leave{Restart: e.Restart}})
 	}
-	if e.Restart {
-		c.beat()
-		c.exit(event.Exit{Reason: "restart: services go on"})
-		return
+	if c.disk.first() {
+		c.exit(event.Exit{Reason: "stopped before it took part"})
+	}
+	if e.Restart || c.over {
+		return // keepLeaving ends it
 	}
 	if m := c.state.Member(c.self.Node); m == nil || m.State != cluster.NodeOnline && m.State != cluster.NodeLeaving && m.State != cluster.NodeJoining {
 		c.exit(event.Exit{Reason: "stopped"})
 	}
+}
+
+// keepLeaving ends a restart: services go on, and another voter leads by then.
+func (c *Core) keepLeaving() {
+	l := &c.leave
+	if !l.asked || !l.restart {
+		return
+	}
+	if c.raft.Leads() && c.lead.active && c.now.Mono-l.at < c.detector.Times().Dead && c.nodeCanLead(nil) {
+		return
+	}
+	c.exit(event.Exit{Reason: "restart: services go on"})
 }
 
 // leaves takes a peer's announcement.

@@ -89,6 +89,13 @@ func (c *Core) keepPair() {
 		busy, _ := p.vote.Busy(f.ID)
 		return !busy && !slices.ContainsFunc(targets, func(t cluster.Incarnation) bool { return t == f.Target })
 	})
+	for _, end := range c.fences.Ended() {
+		// One that was committed while there still was a majority is as good a vote.
+		if end.Result == "ok" && slices.Contains(targets, end.Target) && c.deviceEndsBoot(end.Target.Node, end.Device) {
+			c.voted(end, targets)
+			return
+		}
+	}
 	for _, t := range targets {
 		if slices.ContainsFunc(p.open, func(f cluster.Fencing) bool { return f.Target.Node == t.Node }) || !p.vote.MayBegin(c.now.Mono, t.Node) {
 			continue
@@ -151,7 +158,7 @@ func (c *Core) voteTargets() []cluster.Incarnation {
 		why := c.mayNotVote(m)
 		if why != c.two.why {
 			c.two.why = why
-			if why != "" {
+			if why != "" && !c.peer(m.Name).Reachable {
 				c.trace("cannot go for the vote: %s", why)
 			}
 		}
@@ -207,6 +214,13 @@ func (c *Core) mayNotVote(m *cluster.Member) string {
 // endingRoutes returns the ways of fencing that end a node's boot.
 func (c *Core) endingRoutes(name, action string) []fencing.Route {
 	return fencing.EndingBoot(&c.state.Config, fencing.Routes(&c.state.Config, name, action))
+}
+
+// deviceEndsBoot tells whether a success of device ends a node's boot.
+func (c *Core) deviceEndsBoot(name, device string) bool {
+	return slices.ContainsFunc(c.endingRoutes(name, c.fenceAction()), func(r fencing.Route) bool {
+		return slices.ContainsFunc(r.Steps, func(s fencing.Step) bool { return s.Call.Device == device })
+	})
 }
 
 // pairHeadStart is the delay before the first call: what the device has, and what

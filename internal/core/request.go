@@ -330,8 +330,9 @@ func (c *Core) transferToAny() bool {
 			continue
 		}
 		match, _ := c.raft.Match(id)
-		if best == 0 || bestWitness && !m.Witness || bestWitness == m.Witness && match > bestMatch {
-			best, bestMatch, bestWitness = id, match, m.Witness
+		witness := c.state.IsWitness(m)
+		if best == 0 || bestWitness && !witness || bestWitness == witness && match > bestMatch {
+			best, bestMatch, bestWitness = id, match, witness
 		}
 	}
 	if best == 0 {

@@ -65,7 +65,7 @@ func (c *Core) confChanges(conf *raftpb.ConfState) []*raftpb.ConfChangeSingle {
 		}
 		match, flows := c.raft.Match(m.RaftID)
 		candidates = append(candidates, membership.Candidate{
-			ID: m.RaftID, Name: m.Name, Voter: slices.Contains(conf.GetVoters(), m.RaftID), Witness: m.Witness, Leader: self,
+			ID: m.RaftID, Name: m.Name, Voter: slices.Contains(conf.GetVoters(), m.RaftID), Witness: c.state.IsWitness(m), Leader: self,
 			Online: m.State == cluster.NodeOnline, Off: m.Off() || m.State == cluster.NodeLeaving && len(c.state.Members) > 1,
 			CaughtUp: self || known && flows && v.Reachable && match+nearlyAll > c.raft.Commit() && v.Packet.Voters >= c.raft.ConfIndex(),
 		})

@@ -220,7 +220,7 @@ func (c *Core) beat() {
 	index, term := c.raft.Last()
 	p := heartbeat.Packet{
 		Node: c.self.Node, Counter: c.self.Counter, Boot: c.self.Boot, RaftID: c.identity.RaftID,
-		Leaving: c.leave.asked, Lineage: c.identity.Lineage.ID, Term: c.raft.Term(), Leader: c.raft.Leader(),
+		Leaving: c.leave.asked && !c.leave.restart, Lineage: c.identity.Lineage.ID, Term: c.raft.Term(), Leader: c.raft.Leader(),
 		LastIndex: index, LastTerm: term, Interval: t.Interval,
 		Heard: c.detector.Heard(c.now.Mono), Ancestors: c.ancestors(),
 	}
