@@ -206,3 +206,55 @@ func TestMinorityDoesNothing(t *testing.T) {
 	}
 	w.until(5*time.Second, "web recovered", func() bool { return w.runsOn("b") })
 }
+
+func TestAWitnessMakesTwoNodesThreeVoters(t *testing.T) {
+	c := served()
+	c.Nodes = []cluster.Node{{Name: "w", Witness: true}}
+	w := newWorld(t, c, "a", "b", "w")
+	w.until(10*time.Second, "formed", func() bool { return w.allOnline(3) && w.runsOn("a") })
+	w.run(3 * time.Second)
+	if w.leader() == "w" {
+		t.Error("the witness leads")
+	}
+	w.nodes["a"].crash()
+	w.until(5*time.Second, "recovered", func() bool { return w.runsOn("b") })
+	w.until(10*time.Second, "b leads alone", func() bool { return w.leader() == "b" && w.allOnline(1) })
+	w.nodes["w"].crash()
+	w.until(10*time.Second, "the witness is gone", func() bool { return w.member("b", "w") == cluster.NodeFenced })
+	if !w.runsOn("b") {
+		t.Errorf("web runs on %v", w.runningOn())
+	}
+	w.nodes["a"].start()
+	w.nodes["w"].start()
+	w.until(10*time.Second, "all back", func() bool { return w.allOnline(3) })
+}
+
+func TestARestartingLeaderHandsOver(t *testing.T) {
+	w := newWorld(t, served(), "a", "b", "c")
+	w.until(10*time.Second, "formed", func() bool { return w.allOnline(3) && w.runsOn("a") })
+	w.run(time.Second)
+	n := w.nodes["a"]
+	n.step(event.Stopping{Restart: true})
+	took := w.until(time.Second, "a has ended, another leads", func() bool { return n.exit != nil && w.leader() != "" })
+	if took > 100*time.Millisecond {
+		t.Errorf("there was no leader for %v", took)
+	}
+	w.run(5 * time.Second) // longer than the dead time
+	n.kill()
+	n.start()
+	w.until(10*time.Second, "back", func() bool { return w.allOnline(3) })
+	if len(w.calls) != 0 || !w.runsOn("a") {
+		t.Errorf("%d fence calls, web runs on %v", len(w.calls), w.runningOn())
+	}
+}
+
+func TestADrainedLeaderMakesWay(t *testing.T) {
+	w := newWorld(t, served(), "a", "b", "c")
+	w.until(10*time.Second, "formed", func() bool { return w.allOnline(3) && w.leader() == "a" })
+	c := served()
+	c.Nodes = []cluster.Node{{Name: "a", Attributes: []cluster.AttrSet{{Pairs: []cluster.NVPair{{Name: "standby", Value: "true"}}}}}}
+	if r := w.request("a", event.Request{Commands: []cluster.Command{{Config: &cluster.ConfigChange{Config: c}}}}); r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	w.until(5*time.Second, "another leads", func() bool { return w.leader() != "" && w.leader() != "a" })
+}

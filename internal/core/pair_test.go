@@ -182,3 +182,32 @@ func TestShrinkToTheLastAndGrowBack(t *testing.T) {
 		w.run(3 * time.Second)
 	}
 }
+
+// A fencing that was committed before its target, the other voter, went down is
+// the vote: the device is not called again.
+func TestOrderedFencingOfAPairIsTheVote(t *testing.T) {
+	w := newPair(t, served())
+	if r := w.request("b", event.Request{Fence: &event.FenceRequest{Node: "b"}, By: "test"}); r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	w.until(10*time.Second, "a alone", func() bool { return w.member("a", "b") == cluster.NodeFenced && w.leader() == "a" })
+	if len(w.calls) != 1 {
+		t.Errorf("%d fence calls, want 1", len(w.calls))
+	}
+	w.nodes["b"].start()
+	w.until(10*time.Second, "b back", func() bool { return w.allOnline(2) && w.runsOn("a") })
+}
+
+func TestFencingTheLeaderMovesLeadershipFirst(t *testing.T) {
+	w := newWorld(t, served(), "a", "b", "c")
+	w.until(10*time.Second, "formed", func() bool { return w.allOnline(3) && w.runsOn("a") })
+	w.run(time.Second)
+	leader := w.leader()
+	if r := w.request(leader, event.Request{Fence: &event.FenceRequest{Node: leader}, By: "test"}); r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	w.until(10*time.Second, "recovered", func() bool { return w.nodes[leader].core == nil && w.runsOn("") && w.leader() != "" })
+	if len(w.calls) != 1 {
+		t.Errorf("%d fence calls, want 1", len(w.calls))
+	}
+}
