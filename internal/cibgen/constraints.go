@@ -78,7 +78,11 @@ func (g *generator) location() {
 		g.constraints.add(e)
 		return
 	}
-	rule := el("rule", "id", g.id("rule"), "role", g.role(15))
+	role := g.role(15)
+	if role == "Started" {
+		role = "" // crm_simulate 2.1.5 ignores such a rule
+	}
+	rule := el("rule", "id", g.id("rule"), "role", role)
 	if g.maybe(15, "score-attribute") {
 		rule.Attrs = append(rule.Attrs, Attr{"score-attribute", "weight"})
 	} else {

@@ -144,7 +144,7 @@ func (g *generator) document() *Element {
 	if g.maybe(12, "no-quorum") {
 		quorum = "0"
 	}
-	cib := el("cib", "validate-with", "pacemaker-3.9", "epoch", "1", "num_updates", "0", "admin_epoch", "0",
+	cib := el("cib", "validate-with", "pacemaker-3.9", "epoch", "1", "num_updates", "0", "admin_epoch", "0", "crm_feature_set", "3.16.1",
 		"have-quorum", quorum, "dc-uuid", g.nodes[0].id)
 	config := el("configuration").add(g.crmConfig, g.nodesElement, g.resources, g.constraints)
 	if g.tagsElement != nil {

@@ -42,7 +42,7 @@ func TestShrink(t *testing.T) {
 		return found
 	}
 	small := Shrink(document, 10_000, hasOffline)
-	want := " <status>\n  <node_state id=\"1\" uname=\"n1\"/>\n </status>\n</cib>\n"
+	want := " <status>\n  <node_state id=\"1\" uname=\"n1\" in_ccm=\"true\" crmd=\"online\" join=\"member\" expected=\"member\"/>\n </status>\n</cib>\n"
 	if _, got, _ := strings.Cut(string(small.Bytes()), "\n"); got != want {
 		t.Errorf("shrunk to\n%swant\n%s", got, want)
 	}

@@ -231,7 +231,7 @@ func (g *generator) op(p *primSpec, n *nodeSpec, id, task string, interval, expe
 	}
 	name += "_" + strconv.Itoa(n.calls)
 	e := el("lrm_rsc_op", "id", name, "operation_key", fmt.Sprintf("%s_%s_%d", id, task, interval), "operation", task,
-		"crm_feature_set", "3.17.4", "transition-key", key, "transition-magic", fmt.Sprintf("%s:%d;%s", status, rc, key),
+		"crm_feature_set", "3.16.1", "transition-key", key, "transition-magic", fmt.Sprintf("%s:%d;%s", status, rc, key),
 		"on_node", n.name, "call-id", strconv.Itoa(n.calls), "rc-code", strconv.Itoa(rc), "op-status", status,
 		"interval", strconv.Itoa(interval), "last-rc-change", pick(g, []string{"1700000000", "1782863000"}))
 	if task == "start" || task == "monitor" || task == "promote" || task == "migrate_from" {

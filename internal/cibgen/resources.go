@@ -162,7 +162,7 @@ func (g *generator) metaAttributes(promotable bool) [][2]string {
 	set(2, "maintenance", "true")
 	set(20, "resource-stickiness", "0", "1", "100", "INFINITY", "-10")
 	set(8, "migration-threshold", "1", "2", "0", "5")
-	set(8, "failure-timeout", "60s", "10000000h")
+	set(8, "failure-timeout", "60s", "30000h")
 	set(6, "multiple-active", "stop_only", "block", "stop_start", "stop_unexpected")
 	set(5, "requires", "nothing", "quorum", "fencing")
 	set(5, "critical", "false")

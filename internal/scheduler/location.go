@@ -203,6 +203,9 @@ func (rn *run) newLocation(c *cluster.Location, r *resource, roleText, scoreText
 }
 
 func (rn *run) addLocation(l *location) {
+	if l.discovery == discoverExclusive {
+		l.resource.exclusive = true // even if it names no node
+	}
 	rn.locations = append(rn.locations, l)
 	l.resource.locations = append(l.resource.locations, l)
 }
