@@ -353,9 +353,7 @@ func (r *resource) member(base string) *resource {
 func (rn *run) standIn(h *cluster.ResourceHistory) *resource {
 	c := &cluster.Resource{ID: h.ID, Kind: cluster.Primitive, Agent: h.Agent}
 	r := &resource{id: h.ID, kind: cluster.Primitive, config: c, unique: true, historyName: h.ID, removed: true}
-	ready := rn.fencingReady
-	rn.evaluate(r)
-	rn.fencingReady = ready // a removed device can fence nothing
+	rn.evaluate(r) // a fence device counts as one, though removed
 	rn.addResource(r)
 	rn.initialScoresOf(r)
 	rn.resources = append(rn.resources, r)

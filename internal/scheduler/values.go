@@ -55,8 +55,8 @@ func parseDuration(text string) int64 {
 	default:
 		return 0
 	}
-	if n > math.MaxInt64/unit {
-		return math.MaxInt64
+	if n > math.MaxUint32/unit { // the longest that there is: 49 days
+		return math.MaxUint32
 	}
 	return n * unit
 }
