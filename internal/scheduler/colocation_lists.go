@@ -24,13 +24,20 @@ func (l *colocationList) addAll(more []*colocation) {
 
 func (l *colocationList) add(c *colocation) { l.list = insertColocation(l.list, c, l.other) }
 
-// thisWithOf lists the colocations in which r is the dependent.
+// thisWithOf lists the colocations in which r is the dependent. The lists are
+// remembered: they are asked for only when all constraints have been read.
 func thisWithOf(r *resource) []*colocation {
 	if r.isPrimitive() && r.parent == nil {
 		return r.thisWith
 	}
+	if r.thisWithMemo != nil {
+		return *r.thisWithMemo
+	}
 	l := colocationList{other: primaryOf}
 	addThisWith(r, r, &l)
+	if !r.inBundle() {
+		r.thisWithMemo = &l.list
+	}
 	return l.list
 }
 
@@ -39,9 +46,26 @@ func withThisOf(r *resource) []*colocation {
 	if r.isPrimitive() && r.parent == nil {
 		return r.withThis
 	}
+	if r.withThisMemo != nil {
+		return *r.withThisMemo
+	}
 	l := colocationList{other: dependentOf}
 	addWithThis(r, r, &l)
+	if !r.inBundle() {
+		r.withThisMemo = &l.list
+	}
 	return l.list
+}
+
+// forgetLists is to be called when a member of a group is found to be unmanaged,
+// on which the lists of the members after it depend.
+func forgetLists(r *resource) {
+	if r.parent == nil {
+		return
+	}
+	for _, m := range r.parent.children {
+		m.thisWithMemo, m.withThisMemo = nil, nil
+	}
 }
 
 // addThisWith adds what r contributes to the list of orig, which is r or

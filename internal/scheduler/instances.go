@@ -177,6 +177,7 @@ func canTake(i *resource, n *node, perNode int) bool {
 
 // sortInstances puts the instances into the order in which they are placed.
 func (rn *run) sortInstances(instances []*resource) {
+	rn.sorts++
 	sort.SliceStable(instances, func(a, b int) bool { return rn.compareInstances(instances[a], instances[b]) < 0 })
 }
 
@@ -215,7 +216,7 @@ func (rn *run) compareInstances(a, b *resource) int {
 	if fa, fb := anyFailed(a), anyFailed(b); fa != fb {
 		return firstIf(fb)
 	}
-	if ca, cb := rn.colocationPreference(a, nodeA), rn.colocationPreference(b, nodeB); ca != cb {
+	if ca, cb := rn.preferenceInSort(a, nodeA), rn.preferenceInSort(b, nodeB); ca != cb {
 		return firstIf(ca > cb)
 	}
 	return instanceNumber(a) - instanceNumber(b)
@@ -258,6 +259,14 @@ func anyFailed(r *resource) bool {
 		}
 	}
 	return false
+}
+
+// preferenceInSort is colocationPreference, worked out once in a sort.
+func (rn *run) preferenceInSort(i *resource, n *node) score {
+	if i.sortedIn != rn.sorts {
+		i.sortedIn, i.preference = rn.sorts, rn.colocationPreference(i, n)
+	}
+	return i.preference
 }
 
 // colocationPreference is how much colocated resources want instance i on n.

@@ -94,6 +94,7 @@ func (rn *run) placePrimitive(r *resource, prefer *node, stopIfFail bool) *node 
 
 	if rn.options.fencing && !rn.fencingReady && rn.config.Origin == cluster.OriginCIB {
 		r.managed = false // nothing could be recovered safely
+		forgetLists(r)
 	}
 	switch {
 	case !r.managed:

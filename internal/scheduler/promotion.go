@@ -193,6 +193,7 @@ func (rn *run) sortForPromotion(c *resource) {
 			i.promotion = c.allowed.at(n)
 		}
 	}
+	rn.sorts++
 	sort.SliceStable(c.children, func(x, y int) bool {
 		a, b := c.children[x], c.children[y]
 		if a.promotion != b.promotion {

@@ -83,10 +83,12 @@ type resource struct {
 	history       []*nodeHistory // per node where it has any, in the order read
 
 	// Constraints.
-	thisWith  []*colocation // this one is the dependent
-	withThis  []*colocation // this one is the primary
-	locations []*location
-	tickets   []*ticketRule
+	thisWith     []*colocation  // this one is the dependent
+	withThis     []*colocation  // this one is the primary
+	thisWithMemo *[]*colocation // the lists as they count for r, once asked for
+	withThisMemo *[]*colocation
+	locations    []*location
+	tickets      []*ticketRule
 
 	// Placement.
 	allowed       scoreVector
@@ -100,6 +102,8 @@ type resource struct {
 	counts        []int32 // clones and bundles: instances placed per node; then promoted ones
 	nextRole      role    // roleUnknown: not decided
 	promotion     score   // by which an instance competes for promotion
+	preference    score   // how much colocated resources want it where it is ...
+	sortedIn      int     // ... as of the sort with this number
 
 	// Actions, in order of creation.
 	actions []*action

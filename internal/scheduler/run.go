@@ -43,6 +43,7 @@ type run struct {
 	orderings []*ordering
 	deferred  []deferredCheck
 	visits    int // generation of walks over the graph
+	sorts     int // number of sorts of instances so far
 
 	quorate      bool
 	fencingReady bool // fencing is enabled and a device (or watchdog) exists
