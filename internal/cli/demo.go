@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -77,8 +78,12 @@ func runDemo(ctx context.Context, spec lab.Spec, detection string, keep bool, sa
 		if keep {
 			return
 		}
-		if downErr := l.Down(context.WithoutCancel(ctx)); err == nil {
-			err = downErr
+		downErr := l.Down(context.WithoutCancel(ctx))
+		switch {
+		case downErr != nil:
+			err = errors.Join(err, downErr)
+		case ctx.Err() != nil:
+			err = errors.New("interrupted; nothing is left of the lab")
 		}
 	}()
 	err = l.Demo(ctx, detection, say, func(s lab.DemoStep) {

@@ -43,7 +43,7 @@ several minutes.`,
 			if o.json {
 				return printJSON(cmd.OutOrStdout(), bench)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "state on %s\n", bench.Filesystem)
+			fmt.Fprintf(cmd.OutOrStdout(), "state on %s; load of the machine before: %s\n", bench.Filesystem, bench.Load)
 			table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', tabwriter.AlignRight)
 			fmt.Fprintln(table, "RUNS\tMEDIAN\tP90\tMAX\tGOAL\t  ")
 			for _, m := range bench.Measurements {

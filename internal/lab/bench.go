@@ -43,6 +43,7 @@ func newMeasurement(name string, goal time.Duration, samples []float64) Measurem
 // Bench is a whole measurement of failover on this machine.
 type Bench struct {
 	Filesystem   string        `json:"filesystem"` // that the nodes' state is on
+	Load         string        `json:"load"`       // of the machine before, over 1, 5 and 15 minutes
 	Measurements []Measurement `json:"measurements"`
 }
 
@@ -55,6 +56,9 @@ func RunBench(ctx context.Context, name, binary string, runs int, say func(strin
 	record := func(m Measurement) {
 		b.Measurements = append(b.Measurements, m)
 		tell(m)
+	}
+	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
+		b.Load = strings.Join(strings.Fields(string(load))[:3], " ")
 	}
 	spec := Spec{Name: name, Nodes: 3, Links: 2}
 

@@ -19,14 +19,14 @@ import (
 const patience = 60 * time.Second
 
 // formCluster makes a lab of three nodes that run the service.
-func formCluster(t *testing.T) *lab.Lab {
+func formCluster(t *testing.T, detection string) *lab.Lab {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("forms a cluster")
 	}
 	l := labtest.Up(t, lab.Spec{Nodes: 3, Links: 2})
-	must(t, l.Form(t.Context(), "normal"))
-	must(t, l.Apply(t.Context(), l.BaseConfig("normal")+lab.ServiceConfig(lab.ProcessServer)))
+	must(t, l.Form(t.Context(), detection))
+	must(t, l.Apply(t.Context(), l.BaseConfig(detection)+lab.ServiceConfig(lab.ProcessServer)))
 	awaitWhole(t, l)
 	return l
 }
@@ -121,7 +121,7 @@ func movedFrom(t *testing.T, l *lab.Lab, lost string, before map[string]int) {
 }
 
 func TestHostCrash(t *testing.T) {
-	l := formCluster(t)
+	l := formCluster(t, "normal")
 	for _, leader := range []bool{true, false} {
 		s := awaitWhole(t, l)
 		victim := s.Leader
@@ -162,7 +162,7 @@ func stagesOf(t *testing.T, l *lab.Lab, lost string) []string {
 }
 
 func TestPartitions(t *testing.T) {
-	l := formCluster(t)
+	l := formCluster(t, "normal")
 	for _, direction := range []lab.Direction{lab.In, lab.Out, lab.Both} {
 		for _, leader := range []bool{true, false} {
 			s := awaitWhole(t, l)
@@ -182,7 +182,7 @@ func TestPartitions(t *testing.T) {
 // Two nodes that do not hear each other, while the third hears both, are no
 // reason to fence anybody.
 func TestNodesThatDoNotHearEachOther(t *testing.T) {
-	l := formCluster(t)
+	l := formCluster(t, "normal")
 	s := awaitWhole(t, l)
 	active := lab.ServedBy(s)
 	before := boots(t, l)
@@ -205,7 +205,7 @@ func TestNodesThatDoNotHearEachOther(t *testing.T) {
 }
 
 func TestCutOfOneLinkIsNotNoticed(t *testing.T) {
-	l := formCluster(t)
+	l := formCluster(t, "normal")
 	active := lab.ServedBy(awaitWhole(t, l))
 	before := boots(t, l)
 	p, err := l.StartProbe(t.Context(), lab.Client, lab.ServiceTarget, lab.ProbeHTTP, 0)
@@ -237,7 +237,7 @@ func killDaemon(t *testing.T, l *lab.Lab, host string) {
 }
 
 func TestDaemonKilledAndBackAtOnce(t *testing.T) {
-	l := formCluster(t)
+	l := formCluster(t, "patient") // so that it is back in time on a busy machine too
 	active := lab.ServedBy(awaitWhole(t, l))
 	before, pid := boots(t, l), serverPID(t, l, active)
 	if pid == "" || strings.Contains(pid, "\n") {
@@ -248,7 +248,7 @@ func TestDaemonKilledAndBackAtOnce(t *testing.T) {
 	killDaemon(t, l, active)
 	labtest.Output(t, l, active, "sh", "-c", "ha daemon >>/var/log/ha.log 2>&1 </dev/null &")
 	await(t, l, "every node is online", l.AllOnline)
-	time.Sleep(3 * time.Second) // whoever wants to fence it has had time to
+	time.Sleep(12 * time.Second) // whoever would fence it has had time to
 	result, err := p.Stop()
 	must(t, err)
 	if gap := result.Gap(); gap > 500*time.Millisecond {
@@ -266,7 +266,7 @@ func TestDaemonKilledAndBackAtOnce(t *testing.T) {
 }
 
 func TestDaemonKilledForGood(t *testing.T) {
-	l := formCluster(t)
+	l := formCluster(t, "normal")
 	active := lab.ServedBy(awaitWhole(t, l))
 	before := boots(t, l)
 	killDaemon(t, l, active)
@@ -274,7 +274,7 @@ func TestDaemonKilledForGood(t *testing.T) {
 }
 
 func TestWholeClusterRestarts(t *testing.T) {
-	l := formCluster(t)
+	l := formCluster(t, "normal")
 	config := labtest.Output(t, l, "host1", "ha", "config", "show")
 	for _, node := range l.Nodes() {
 		must(t, l.Crash(node))
@@ -296,7 +296,7 @@ func TestWholeClusterRestarts(t *testing.T) {
 // The leader dies after it has sent a start and before it learns the result: the
 // start counts, and is not done twice.
 func TestLeaderDiesBetweenDispatchAndResult(t *testing.T) {
-	l := formCluster(t)
+	l := formCluster(t, "normal")
 	s := awaitWhole(t, l)
 	runner := otherThan(l, s.Leader)
 	must(t, l.Apply(t.Context(), l.BaseConfig("normal")+lab.ServiceConfig(lab.ProcessServer)+fmt.Sprintf(`
