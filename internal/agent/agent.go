@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"linuxha/internal/agent/ip"
@@ -69,6 +70,7 @@ type Runner struct {
 		systemd *systemd.Agent
 	}
 	metadata metadataCache
+	learnt   atomic.Uint64 // revision of the configuration whose fence agents are known
 
 	mu      sync.Mutex
 	closed  bool

@@ -443,6 +443,30 @@ echo '<resource-agent><parameters><parameter name="state"/></parameters><actions
 	}
 }
 
+// TestLearn: a fencing finds the metadata of its agent read already.
+func TestLearn(t *testing.T) {
+	f := newFixture(t)
+	agent := f.fenceAgent("exit 0")
+	f.program("sbin/fence_test", "echo asked >>"+f.dir+"/asked\n"+strings.TrimPrefix(f.file("sbin/fence_test"), "#!/bin/sh\n"))
+	config := &cluster.Config{Resources: []cluster.Resource{{ID: "all", Children: []cluster.Resource{{ID: "power", Agent: agent}, {ID: "power2", Agent: agent}}}}}
+	for range 3 {
+		f.runner.Learn(7, config)
+	}
+	path := filepath.Join(f.dir, "sbin/fence_test")
+	f.until("the metadata", func() bool {
+		f.runner.metadata.mu.Lock()
+		defer f.runner.metadata.mu.Unlock()
+		_, ok := f.runner.metadata.known[path]
+		return ok
+	})
+	if a := f.fence(event.FenceCall{Agent: agent, Action: "off"}); !a.OK {
+		t.Errorf("answer %+v", a)
+	}
+	if got := f.file("asked"); got != "asked\nasked\n" { // once for the metadata, once to fence
+		t.Errorf("asked %q", got)
+	}
+}
+
 func FuzzRecord(f *testing.F) {
 	op := event.Operation{ID: "1", Name: "x", Action: "start"}
 	seed, err := json.Marshal(record{Operation: &op, Boot: "b", Process: &spawn.ID{Boot: "b", PID: 7, Start: 9}})

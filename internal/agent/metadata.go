@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -76,6 +77,32 @@ func (r *Runner) Metadata(ctx context.Context, agent cluster.Agent) (*cluster.Ag
 	}
 	r.metadata.known[path] = cachedMetadata{info.Size(), info.ModTime(), m}
 	return m, nil
+}
+
+// Learn reads the metadata of a configuration's fence agents ahead of time, so
+// that a fencing need not wait for it: agents in Python take a good part of a
+// second. It returns at once; a revision that was learnt already costs nothing.
+func (r *Runner) Learn(revision uint64, config *cluster.Config) {
+	if r.learnt.Swap(revision) == revision {
+		return
+	}
+	go func() {
+		for _, agent := range fenceAgents(config.Resources, nil) {
+			if _, err := r.Metadata(context.Background(), agent); err != nil {
+				r.o.Log.Debug("a fence agent gives no metadata", "error", err)
+			}
+		}
+	}()
+}
+
+func fenceAgents(resources []cluster.Resource, found []cluster.Agent) []cluster.Agent {
+	for i := range resources {
+		if a := resources[i].Agent; a.IsFence() && !slices.Contains(found, a) {
+			found = append(found, a)
+		}
+		found = fenceAgents(resources[i].Children, found)
+	}
+	return found
 }
 
 // metadataSource returns an agent's program and how to get its metadata.

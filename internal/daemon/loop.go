@@ -129,6 +129,7 @@ func (l *life) handle(r event.Ready) {
 	if r.State != nil {
 		l.d.view.setState(r.State)
 		l.updatePeers(r.State)
+		l.runner.Learn(r.State.Revision, &r.State.Config)
 	}
 	if r.Local != nil {
 		l.d.view.setLocal(r.Local)
