@@ -44,7 +44,7 @@ the first link only. Nothing of a lab shows in the machine's own network.`,
 	cmd.PersistentFlags().BoolVar(&o.json, "json", false, "print JSON")
 	cmd.AddCommand(
 		newLabUp(o), newLabStatus(o), newLabExec(o), newLabCrash(o), newLabStart(o), newLabCut(o), newLabLoss(o),
-		newLabHeal(o), newLabPause(o), newLabResume(o), newLabProbe(o), newLabBench(o), newLabDown(o),
+		newLabHeal(o), newLabPause(o), newLabResume(o), newLabProbe(o), newLabBench(o), newLabChaos(o), newLabDown(o),
 	)
 	return cmd
 }

@@ -176,7 +176,7 @@ func (h *host) bringUp(m *machine) error {
 		return err
 	}
 	spec := initSpec{
-		hostID: h.hostID, Dir: string(h.dir), Binary: h.lab.dir.binary(), Power: h.lab.dir.power(), BootID: m.bootID,
+		hostID: h.hostID, Dir: string(h.dir), Binary: h.lab.dir.binary(), Power: h.lab.dir.power(), Shared: h.lab.dir.shared(), BootID: m.bootID,
 		Everyone: h.lab.spec.hosts(), Unprivileged: h.lab.unprivileged, Cgroup: h.lab.cgroup != "",
 	}
 	text, err := json.Marshal(spec)

@@ -31,6 +31,7 @@ type initSpec struct {
 	Dir          string   `json:"dir"`
 	Binary       string   `json:"binary"` // the lab's copy of ha
 	Power        string   `json:"power"`  // directory of the power socket
+	Shared       string   `json:"shared"` // directory that all hosts see as SharedDisk
 	BootID       string   `json:"boot_id"`
 	Everyone     []hostID `json:"everyone"`
 	Unprivileged bool     `json:"unprivileged"`

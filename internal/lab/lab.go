@@ -38,24 +38,30 @@ const clientNumber = 254
 
 // Names by which the binary is started inside a lab; see Faces.
 const (
-	faceSupervisor = "ha-lab-power"
-	faceInit       = "ha-lab-init"
-	faceFence      = "fence_lab"
-	faceProbe      = "ha-lab-probe"
-	faceServer     = "ha-lab-server"
-	faceKill       = "ha-lab-kill"
+	faceSupervisor   = "ha-lab-power"
+	faceInit         = "ha-lab-init"
+	faceFence        = "fence_lab"
+	faceProbe        = "ha-lab-probe"
+	faceServer       = "ha-lab-server"
+	faceKill         = "ha-lab-kill"
+	faceLedger       = "ha-lab-ledger"
+	faceWriter       = "ha-lab-writer"
+	faceAddressWatch = "ha-lab-address"
 )
 
 // Faces maps the names (argv[0]) under which the binary does the lab's inner
 // work to that work. The functions take all of argv and return the exit code.
 func Faces() map[string]func(args []string) int {
 	return map[string]func([]string) int{
-		faceSupervisor: superviseMain,
-		faceInit:       initMain,
-		faceFence:      fenceMain,
-		faceProbe:      probeMain,
-		faceServer:     serverMain,
-		faceKill:       killMain,
+		faceSupervisor:   superviseMain,
+		faceInit:         initMain,
+		faceFence:        fenceMain,
+		faceProbe:        probeMain,
+		faceServer:       serverMain,
+		faceKill:         killMain,
+		faceLedger:       ledgerMain,
+		faceWriter:       writerMain,
+		faceAddressWatch: addressWatchMain,
 	}
 }
 
@@ -124,7 +130,8 @@ type directory string
 func (d directory) spec() string       { return filepath.Join(string(d), "lab.json") }
 func (d directory) binary() string     { return filepath.Join(string(d), "ha") }
 func (d directory) control() string    { return filepath.Join(string(d), "control") }
-func (d directory) power() string      { return filepath.Join(string(d), "power") } // directory, bound into each host
+func (d directory) power() string      { return filepath.Join(string(d), "power") }  // directory, bound into each host
+func (d directory) shared() string     { return filepath.Join(string(d), "shared") } // the disk that all hosts share
 func (d directory) log() string        { return filepath.Join(string(d), "log") }
 func (d directory) cgroupFile() string { return filepath.Join(string(d), "cgroup") } // holds the path of the lab's control group
 func (d directory) host(name string) hostDirectory {

@@ -49,6 +49,8 @@ func mountRoot(spec initSpec) error {
 	m.mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755")
 	m.makeDirs("/run/lock", "/run/lab", "/etc/ha", "/var/lib/ha")
 	m.bind(spec.Power, "/run/lab")
+	m.makeDirs(SharedDisk)
+	m.bind(spec.Shared, SharedDisk)
 	m.bind(dir.sub("ha"), "/var/lib/ha")
 	m.bind(dir.sub("etc-ha"), "/etc/ha")
 	m.install(spec, dir)
@@ -216,6 +218,7 @@ func (m *mounter) install(spec initSpec, dir hostDirectory) {
 		m.replace("/usr/sbin/ha", "")
 		m.link("/usr/sbin/"+faceFence, "ha")
 		m.link("/usr/sbin/"+faceServer, "ha")
+		m.link("/usr/sbin/"+faceLedger, "ha")
 		id := strings.ReplaceAll(spec.BootID, "-", "") // any random number does
 		hosts := "127.0.0.1 localhost\n::1 localhost\n"
 		for _, h := range spec.Everyone {

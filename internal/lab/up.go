@@ -52,7 +52,7 @@ func Up(ctx context.Context, spec Spec, binary string) (l *Lab, err error) {
 	if err := os.Rename(dir.spec()+".new", dir.spec()); err != nil {
 		return nil, fmt.Errorf("write the lab's description: %w", err)
 	}
-	for _, sub := range []string{dir.power(), filepath.Join(string(dir), "hosts")} {
+	for _, sub := range []string{dir.power(), dir.shared(), filepath.Join(string(dir), "hosts")} {
 		if err := os.Mkdir(sub, 0o755); err != nil {
 			return nil, fmt.Errorf("make the lab's directory: %w", err)
 		}

@@ -1,0 +1,240 @@
+package lab
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"linuxha/internal/api"
+)
+
+// ChaosOptions say how a chaos run goes.
+type ChaosOptions struct {
+	Seed      uint64
+	For       time.Duration // of throwing faults
+	Detection string
+	// Plant makes a fault in the service itself, to show that the checks see it:
+	// "double-owner" or "lost-write".
+	Plant string
+}
+
+// ChaosReport is what came of a chaos run. It is clean if Lost and Violations are
+// empty and Unrecovered is "".
+type ChaosReport struct {
+	Nodes        int            `json:"nodes"`
+	Detection    string         `json:"detection"`
+	Seed         uint64         `json:"seed"`
+	Minutes      float64        `json:"minutes"`
+	Faults       map[string]int `json:"faults"`
+	FaultsTotal  int            `json:"faults_total"`
+	Acknowledged int            `json:"acknowledged"` // writes
+	Lost         []string       `json:"lost"`         // acknowledged and not in the ledger
+	Violations   []Violation    `json:"violations"`
+	Samples      int            `json:"samples"`           // of ownership
+	SlowestMS    float64        `json:"slowest_sample_ms"` // longest time between two of them
+	Unrecovered  string         `json:"unrecovered,omitempty"`
+
+	Availability float64 `json:"availability"`     // part of the time without an outage, 0..1
+	Outages      int     `json:"outages"`          // gaps of more than outageGap between two acknowledgements
+	LongestMS    float64 `json:"longest_ms"`       // outage
+	Rate         float64 `json:"rate"`             // acknowledged writes a second outside outages
+	RecoveryMS   float64 `json:"longest_recovery"` // from the end of a fault to every node being back
+}
+
+// Clean tells whether nothing went wrong.
+func (r *ChaosReport) Clean() bool {
+	return len(r.Lost) == 0 && len(r.Violations) == 0 && r.Unrecovered == ""
+}
+
+// outageGap is how long nothing is acknowledged before it counts as an outage.
+const outageGap = 250 * time.Millisecond
+
+// recoveryTime bounds how long everything may take to be well after a fault.
+const recoveryTime = 90 * time.Second
+
+// ledgerConfig describes the service that chaos is thrown at.
+func ledgerConfig() string {
+	return ServiceConfig(fmt.Sprintf(`  agent  = "ha:process"
+  params = { command = "/usr/sbin/%s %d %s", ready_tcp = "%d" }
+`, faceLedger, ledgerPort, SharedDisk, ledgerPort))
+}
+
+// Chaos throws faults at a formed cluster while a client writes through a service
+// that it protects, and checks that there never are two owners, that no
+// acknowledged write is lost, and that all recovers. tell is told of each fault.
+func (l *Lab) Chaos(ctx context.Context, o ChaosOptions, tell func(string)) (*ChaosReport, error) {
+	if err := l.Apply(ctx, l.BaseConfig(o.Detection)+ledgerConfig()); err != nil {
+		return nil, err
+	}
+	well := func(s *api.Status) bool { return l.AllOnline(s) && ServedBy(s) != "" }
+	if _, err := l.Await(ctx, recoveryTime, "the service runs", well); err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	owners := watchOwnership(ctx, l.SharedDir())
+	acks, err := l.startWriter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := &chaos{
+		lab: l, rand: rand.New(rand.NewPCG(o.Seed, 0xc4a05)), tell: tell, watched: map[string]string{},
+		report: &ChaosReport{Nodes: l.Spec.Nodes, Detection: o.Detection, Seed: o.Seed, Faults: map[string]int{}, Lost: []string{}},
+	}
+	begin := time.Now()
+	if o.Plant == "double-owner" {
+		if err := c.plantOwner(ctx); err != nil {
+			return nil, err
+		}
+	}
+	for time.Since(begin) < o.For && ctx.Err() == nil && c.report.Unrecovered == "" {
+		c.watchAddresses(ctx)
+		c.round(ctx)
+		from := time.Now()
+		if err := c.lab.mend(); err != nil {
+			return nil, err
+		}
+		if _, err := l.await(ctx, recoveryTime, 200*time.Millisecond, "all is well", well); err != nil {
+			if ctx.Err() != nil {
+				break
+			}
+			c.report.Unrecovered = err.Error()
+		}
+		c.report.RecoveryMS = max(c.report.RecoveryMS, float64(time.Since(from).Microseconds())/1000)
+	}
+	took := time.Since(begin)
+	lines, times := acks.stop()
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	if o.Plant == "lost-write" && len(lines) > 0 {
+		if err := c.plantLoss(lines[len(lines)/2]); err != nil {
+			return nil, err
+		}
+	}
+	r := c.report
+	r.Minutes = took.Minutes()
+	r.Acknowledged = len(lines)
+	if r.Lost, err = lost(filepath.Join(l.SharedDir(), ledgerFile), lines); err != nil {
+		return nil, err
+	}
+	var slowest time.Duration
+	r.Violations, r.Samples, slowest = owners.found()
+	r.SlowestMS = float64(slowest.Microseconds()) / 1000
+	r.availability(begin, took, times)
+	return r, nil
+}
+
+// SharedDir is the machine's path of the hosts' shared disk.
+func (l *Lab) SharedDir() string { return l.dir.shared() }
+
+// lost returns the acknowledged lines that the ledger does not have.
+func lost(path string, acknowledged []string) ([]string, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the ledger: %w", err)
+	}
+	have := map[string]bool{}
+	for line := range strings.Lines(string(text)) {
+		have[strings.TrimSpace(line)] = true
+	}
+	out := []string{}
+	for _, line := range acknowledged {
+		if !have[line] {
+			out = append(out, line)
+		}
+	}
+	return out, nil
+}
+
+// availability works out outages from the times of acknowledgements.
+func (r *ChaosReport) availability(begin time.Time, took time.Duration, times []time.Time) {
+	var out time.Duration
+	last := begin
+	for _, t := range append(times, begin.Add(took)) {
+		if gap := t.Sub(last); gap > outageGap {
+			out += gap
+			r.Outages++
+			r.LongestMS = max(r.LongestMS, float64(gap.Microseconds())/1000)
+		}
+		last = t
+	}
+	r.Availability = 1 - out.Seconds()/took.Seconds()
+	r.Rate = float64(len(times)) / (took - out).Seconds()
+}
+
+// acknowledgements collects what a writer on the client host prints.
+type acknowledgements struct {
+	mu    sync.Mutex // guards lines and times
+	lines []string
+	times []time.Time
+	input *os.File // closing it ends the writer
+	ended chan struct{}
+}
+
+const (
+	writerConnections = 8
+	writerPause       = "20ms"
+)
+
+func (l *Lab) startWriter(ctx context.Context) (*acknowledgements, error) {
+	stdin, input, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer stdin.Close()
+	output, stdout, err := os.Pipe()
+	if err != nil {
+		input.Close()
+		return nil, err
+	}
+	defer stdout.Close()
+	a := &acknowledgements{input: input, ended: make(chan struct{})}
+	target := fmt.Sprintf("%s:%d", ServiceTarget.Addr(), ledgerPort)
+	command := Command{Host: Client, Path: "/usr/sbin/ha", Args: []string{faceWriter, target, fmt.Sprint(writerConnections), writerPause}}
+	// Run passes the descriptors on; ours are closed once the writer has them.
+	in, err := dup(stdin)
+	if err != nil {
+		return nil, err
+	}
+	out, err := dup(stdout)
+	if err != nil {
+		return nil, err
+	}
+	command.Stdin, command.Stdout = in, out
+	go func() {
+		_ = l.Run(ctx, command) // it ends when it is told to, or with ctx
+		in.Close()
+		out.Close()
+	}()
+	go func() {
+		defer close(a.ended)
+		defer output.Close()
+		lines := bufio.NewScanner(output)
+		for lines.Scan() {
+			a.mu.Lock()
+			a.lines = append(a.lines, lines.Text())
+			a.times = append(a.times, time.Now())
+			a.mu.Unlock()
+		}
+	}()
+	return a, nil
+}
+
+// stop ends the writer and returns what was acknowledged, in order.
+func (a *acknowledgements) stop() ([]string, []time.Time) {
+	a.input.Close()
+	select {
+	case <-a.ended:
+	case <-time.After(10 * time.Second):
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.lines, a.times
+}

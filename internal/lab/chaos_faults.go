@@ -1,0 +1,215 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// chaos is a run's state.
+type chaos struct {
+	lab     *Lab
+	rand    *rand.Rand
+	tell    func(string)
+	report  *ChaosReport
+	watched map[string]string // boot id in which a host's addresses are watched, by host
+}
+
+// fault is one thing that can go wrong.
+type fault struct {
+	name   string
+	weight int
+	strike func(c *chaos, ctx context.Context, host string) error
+}
+
+var faults = []fault{
+	{"crash", 20, func(c *chaos, _ context.Context, host string) error { return c.lab.Crash(host) }},
+	{"cut all links", 12, func(c *chaos, _ context.Context, host string) error {
+		return c.lab.Cut(Cut{Host: host, Direction: Both})
+	}},
+	{"cut incoming", 8, func(c *chaos, _ context.Context, host string) error { return c.lab.Cut(Cut{Host: host, Direction: In}) }},
+	{"cut outgoing", 8, func(c *chaos, _ context.Context, host string) error {
+		return c.lab.Cut(Cut{Host: host, Direction: Out})
+	}},
+	{"cut one link", 8, func(c *chaos, _ context.Context, host string) error {
+		return c.lab.Cut(Cut{Host: host, Link: 2, Direction: Both})
+	}},
+	{"pause", 10, func(c *chaos, ctx context.Context, host string) error {
+		if err := c.lab.Pause(host); err != nil {
+			return err
+		}
+		defer c.lab.Resume(host)
+		return pause(ctx, time.Duration(100+c.rand.IntN(3000))*time.Millisecond)
+	}},
+	{"loss", 8, func(c *chaos, _ context.Context, host string) error {
+		return c.lab.Loss(host, 0, Both, float64(5+c.rand.IntN(40)))
+	}},
+	{"kill daemon", 10, (*chaos).killDaemon},
+	{"kill service", 8, func(c *chaos, ctx context.Context, _ string) error {
+		s, err := c.lab.ClusterStatus(ctx)
+		if err != nil || ServedBy(s) == "" {
+			return err
+		}
+		_, _, err = c.lab.output(ctx, Command{Host: ServedBy(s), Path: "/usr/sbin/ha", Args: []string{faceKill, fmt.Sprint(ledgerPort)}})
+		return err
+	}},
+	{"restart daemon", 4, func(c *chaos, ctx context.Context, host string) error {
+		_, _, err := c.lab.Output(ctx, host, "sh", "-c", signalDaemon("HUP"))
+		return err
+	}},
+	{"drain", 6, func(c *chaos, ctx context.Context, host string) error {
+		if _, err := c.lab.ha(ctx, host, "node", "standby", host); err != nil {
+			return err
+		}
+		_, err := c.lab.ha(ctx, host, "node", "online", host)
+		return err
+	}},
+	{"move", 4, func(c *chaos, ctx context.Context, host string) error {
+		_, err := c.lab.ha(ctx, host, "resource", "move", serviceGroup)
+		return err
+	}},
+	{"fence", 4, func(c *chaos, ctx context.Context, host string) error {
+		other := c.host()
+		_, err := c.lab.ha(ctx, host, "fence", other, "--yes")
+		return err
+	}},
+}
+
+// host picks a node.
+func (c *chaos) host() string { return NodeName(1 + c.rand.IntN(c.lab.Spec.Nodes)) }
+
+// round strikes once, or now and then twice in a row before anything is mended.
+func (c *chaos) round(ctx context.Context) {
+	strikes := 1
+	if c.rand.IntN(100) < 25 {
+		strikes = 2
+	}
+	for range strikes {
+		f, host := c.pick(), c.host()
+		c.tell(fmt.Sprintf("%s on %s", f.name, host))
+		c.report.Faults[f.name]++
+		c.report.FaultsTotal++
+		// A fault may be impossible now, since an earlier one has struck its host:
+		// that is no failure of the cluster.
+		if err := f.strike(c, ctx, host); err != nil {
+			c.tell(fmt.Sprintf("%s on %s: %v", f.name, host, err))
+		}
+		if pause(ctx, time.Duration(c.rand.IntN(2500))*time.Millisecond) != nil {
+			return
+		}
+	}
+}
+
+func (c *chaos) pick() fault {
+	sum := 0
+	for _, f := range faults {
+		sum += f.weight
+	}
+	n := c.rand.IntN(sum)
+	for _, f := range faults {
+		if n -= f.weight; n < 0 {
+			return f
+		}
+	}
+	return faults[0]
+}
+
+// mend powers on what is off, lets go on what is paused, and joins what was cut.
+func (l *Lab) mend() error {
+	status, err := l.Status()
+	if err != nil {
+		return err
+	}
+	for _, h := range status.Hosts {
+		var err error
+		switch h.State {
+		case "off":
+			err = l.Start(h.Name)
+		case "paused":
+			err = l.Resume(h.Name)
+		}
+		if err != nil {
+			return fmt.Errorf("mend %s: %w", h.Name, err)
+		}
+	}
+	return l.Heal("")
+}
+
+// signalDaemon is a shell command that signals the daemon of a host and leaves
+// its services alone.
+func signalDaemon(signal string) string {
+	return `for p in /proc/[0-9]*; do [ $p != /proc/$$ ] || continue; case "$(tr '\0' ' ' <$p/cmdline)" in "ha daemon "*|*"/ha daemon "*) kill -` + signal +
+		` ${p#/proc/}; found=1;; esac; done 2>/dev/null; [ $found ]`
+}
+
+// killDaemon kills a daemon alone, and starts it again before or after the others
+// have given it up.
+func (c *chaos) killDaemon(ctx context.Context, host string) error {
+	if _, _, err := c.lab.Output(ctx, host, "sh", "-c", signalDaemon("9")); err != nil {
+		return err
+	}
+	if err := pause(ctx, time.Duration(c.rand.IntN(3000))*time.Millisecond); err != nil {
+		return err
+	}
+	_, _, err := c.lab.Output(ctx, host, "sh", "-c", "ha daemon >>/var/log/ha.log 2>&1 </dev/null &")
+	return err
+}
+
+// watchAddresses sees to it that each host claims the service's address while it
+// has it: once in each of its boots.
+func (c *chaos) watchAddresses(ctx context.Context) {
+	status, err := c.lab.Status()
+	if err != nil {
+		return
+	}
+	for _, h := range status.Hosts {
+		if h.Name == Client || h.State != "on" || c.watched[h.Name] == h.BootID {
+			continue
+		}
+		c.watched[h.Name] = h.BootID
+		go func() {
+			// It ends with the host or with the run.
+			_ = c.lab.Run(ctx, Command{Host: h.Name, Path: "/usr/sbin/ha", Args: []string{faceAddressWatch, ServiceTarget.Addr().String(), SharedDisk}})
+		}()
+	}
+}
+
+// plantOwner starts a second ledger behind the cluster's back.
+func (c *chaos) plantOwner(ctx context.Context) error {
+	s, err := c.lab.ClusterStatus(ctx)
+	if err != nil {
+		return err
+	}
+	for _, node := range c.lab.Nodes() {
+		if node != ServedBy(s) {
+			_, _, err := c.lab.Output(ctx, node, "sh", "-c", fmt.Sprintf("/usr/sbin/%s %d %s >/dev/null 2>&1 </dev/null &", faceLedger, ledgerPort+1, SharedDisk))
+			return err
+		}
+	}
+	return errors.New("there is no second node")
+}
+
+// plantLoss takes a line out of the ledger.
+func (c *chaos) plantLoss(line string) error {
+	path := filepath.Join(c.lab.SharedDir(), ledgerFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, []byte(strings.Replace("\n"+string(text), "\n"+line+"\n", "\n", 1)), 0o644)
+}
+
+func dup(f *os.File) (*os.File, error) {
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("duplicate a descriptor: %w", err)
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil
+}
