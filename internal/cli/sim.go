@@ -32,6 +32,7 @@ against what really happened in its world. The same seed makes the same run.`,
 	minutes := cmd.Flags().Float64("minutes", 10, "simulated minutes of trouble in each run")
 	trace := cmd.Flags().Bool("trace", false, "with --seed: print what happens")
 	shrink := cmd.Flags().Bool("shrink", false, "leave out faults of failed runs as long as they still fail")
+	limit := cmd.Flags().Duration("for", 0, "begin no further seed after this time (0: all seeds)")
 	asJSON := addJSON(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *minutes <= 0 || *seeds <= 0 {
@@ -41,7 +42,7 @@ against what really happened in its world. The same seed makes the same run.`,
 		out := bufio.NewWriter(cmd.OutOrStdout())
 		defer out.Flush()
 		if *seed == 0 {
-			return runSeeds(out, *first, *seeds, o, *shrink, *asJSON)
+			return runSeeds(out, *first, *seeds, o, *limit, *shrink, *asJSON)
 		}
 		if *trace {
 			o.Trace = out
@@ -65,8 +66,8 @@ against what really happened in its world. The same seed makes the same run.`,
 	return cmd
 }
 
-func runSeeds(out *bufio.Writer, first uint64, count int, o sim.Options, shrink, asJSON bool) error {
-	done := 0
+func runSeeds(out *bufio.Writer, first uint64, count int, o sim.Options, limit time.Duration, shrink, asJSON bool) error {
+	done, began := 0, time.Now()
 	s := sim.Many(first, count, o, func(r *sim.Result) bool {
 		if done++; done%100 == 0 {
 			fmt.Fprintf(os.Stderr, "ha: %d of %d seeds\n", done, count)
@@ -74,7 +75,7 @@ func runSeeds(out *bufio.Writer, first uint64, count int, o sim.Options, shrink,
 		if r.Failed() {
 			fmt.Fprintf(os.Stderr, "ha: seed %d: %v\n", r.Shape.Seed, r.Breaches[0])
 		}
-		return true
+		return limit == 0 || time.Since(began) < limit
 	})
 	if shrink {
 		for i, r := range s.Failures {
