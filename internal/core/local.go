@@ -13,7 +13,7 @@ import (
 // ages once in an interval.
 func (c *Core) viewLocal() {
 	now := c.now
-	if last := c.lastLocal; last != nil && now.Mono-c.lastLocalAt < min(c.detector.Times().Interval/4, 20*time.Millisecond) &&
+	if last := c.lastLocal; last != nil && now.Mono-c.lastLocalAt < min(c.detector.Times().Interval/2, 50*time.Millisecond) &&
 		last.Role == c.raft.Role() && last.Term == c.raft.Term() && last.Leader == c.leaderName() {
 		return // ages and links can wait a little
 	}
@@ -72,10 +72,7 @@ func sameView(a, b *event.Local) bool {
 }
 
 func sameHeartbeat(a, b *event.Heartbeat) bool {
-	if len(a.Packet.Heard) != len(b.Packet.Heard) || !slices.Equal(a.Packet.Heard, b.Packet.Heard) || !slices.Equal(a.Peers, b.Peers) {
-		return false
-	}
-	return reflect.DeepEqual(a, b)
+	return a.Limit == b.Limit && a.Packet.Equal(&b.Packet) && slices.Equal(a.Peers, b.Peers)
 }
 
 // noteStages follows the stages of a failover in the applied state.

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -22,6 +23,8 @@ type Summary struct {
 // Many makes the runs of count seeds from first on, on all processors. done, if
 // not nil, is told of each run as it ends; when it says false no further run begins.
 func Many(first uint64, count int, o Options, done func(*Result) bool) *Summary {
+	// Worlds are small and make much that is short-lived.
+	defer debug.SetGCPercent(debug.SetGCPercent(800))
 	s := &Summary{Stats: map[string]int{}, Seen: map[string]int{}}
 	began := time.Now()
 	var mu sync.Mutex

@@ -2,7 +2,10 @@
 // who is reachable.
 package heartbeat
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // MaxLinks is how many links two nodes may share.
 const MaxLinks = 8
@@ -36,6 +39,15 @@ type Packet struct {
 	LoopAge   time.Duration // driver: since the core loop last turned
 	SyncAge   time.Duration // driver: age of the oldest sync that has not ended
 	StreamAge time.Duration // driver: since the last answer on the stream to the receiver that was waited for; 0: none waited for
+}
+
+// Equal tells whether p and o say the same; it is asked at every turn of the core.
+func (p *Packet) Equal(o *Packet) bool {
+	return p.Node == o.Node && p.Counter == o.Counter && p.Boot == o.Boot && p.RaftID == o.RaftID && p.Leaving == o.Leaving &&
+		p.Lineage == o.Lineage && p.Term == o.Term && p.Leader == o.Leader && p.LastIndex == o.LastIndex && p.LastTerm == o.LastTerm &&
+		p.Commit == o.Commit && p.Voters == o.Voters && p.Interval == o.Interval &&
+		p.Sequence == o.Sequence && p.SentAt == o.SentAt && p.LoopAge == o.LoopAge && p.SyncAge == o.SyncAge && p.StreamAge == o.StreamAge &&
+		slices.Equal(p.Ancestors, o.Ancestors) && slices.Equal(p.Heard, o.Heard)
 }
 
 // MaxAncestors is how many former lineages a packet names.
