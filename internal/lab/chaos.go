@@ -22,6 +22,8 @@ type ChaosOptions struct {
 	// Plant makes a fault in the service itself, to show that the checks see it:
 	// "double-owner" or "lost-write".
 	Plant string
+	// Calm: no faults are thrown.
+	Calm bool
 }
 
 // ChaosReport is what came of a chaos run. It is clean if Lost and Violations are
@@ -95,7 +97,11 @@ func (l *Lab) Chaos(ctx context.Context, o ChaosOptions, tell func(string)) (*Ch
 	}
 	for time.Since(begin) < o.For && ctx.Err() == nil && c.report.Unrecovered == "" {
 		c.watchAddresses(ctx)
-		c.round(ctx)
+		if o.Calm {
+			_ = pause(ctx, 100*time.Millisecond) // ctx is looked at by the loop
+		} else {
+			c.round(ctx)
+		}
 		from := time.Now()
 		if err := c.lab.mend(); err != nil {
 			return nil, err
