@@ -467,6 +467,26 @@ func TestLearn(t *testing.T) {
 	}
 }
 
+// BenchmarkOperation is what recording and reporting add to an operation: that
+// of a built-in agent with nothing to do.
+func BenchmarkOperation(b *testing.B) {
+	results := make(chan event.Result, 1)
+	r, err := New(Options{
+		Node: "alpha", Run: b.TempDir(), ResourceTemp: b.TempDir(), Log: slog.New(slog.DiscardHandler),
+		Results: func(r event.Result) { results <- r }, Fenced: func(event.FenceCalled) {},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer r.Close()
+	op := event.Operation{Name: "x", Agent: cluster.Agent{Class: "ha", Type: "process"}, Action: "monitor", Params: []cluster.NVPair{{Name: "command", Value: "true"}}}
+	for i := 0; b.Loop(); i++ {
+		op.ID = strconv.Itoa(i)
+		r.Run(op)
+		<-results
+	}
+}
+
 func FuzzRecord(f *testing.F) {
 	op := event.Operation{ID: "1", Name: "x", Action: "start"}
 	seed, err := json.Marshal(record{Operation: &op, Boot: "b", Process: &spawn.ID{Boot: "b", PID: 7, Start: 9}})

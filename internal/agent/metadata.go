@@ -87,7 +87,7 @@ func (r *Runner) Learn(revision uint64, config *cluster.Config) {
 		return
 	}
 	go func() {
-		for _, agent := range fenceAgents(config.Resources, nil) {
+		for _, agent := range fenceAgents(config.Resources, fenceAgents(config.Templates, nil)) {
 			if _, err := r.Metadata(context.Background(), agent); err != nil {
 				r.o.Log.Debug("a fence agent gives no metadata", "error", err)
 			}

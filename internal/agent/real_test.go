@@ -84,23 +84,61 @@ func TestRealStateOutlivesRestart(t *testing.T) {
 	f.steps(anything, params, step{"stop", 0}, step{"monitor", 7})
 }
 
+// inNamespace runs the test again, alone, in new namespaces; it returns true there.
+func inNamespace(t *testing.T, flags uintptr) bool {
+	t.Helper()
+	if os.Getenv("AGENT_TEST_NAMESPACE") != "" {
+		return true
+	}
+	if os.Getuid() != 0 {
+		t.Skip("namespaces need root")
+	}
+	c := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
+	c.Env = append(os.Environ(), "AGENT_TEST_NAMESPACE=1")
+	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags, Unshareflags: flags & syscall.CLONE_NEWNS}
+	out, err := c.CombinedOutput()
+	if strings.Contains(string(out), "--- SKIP") {
+		t.Skip(string(out))
+	}
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return false
+}
+
+// TestRealFilesystem mounts and unmounts by the distribution's agent.
+func TestRealFilesystem(t *testing.T) {
+	if !inNamespace(t, syscall.CLONE_NEWNS) {
+		return
+	}
+	f := real(t, "heartbeat/Filesystem")
+	if _, err := exec.LookPath("modprobe"); err != nil {
+		t.Skip("the agent wants modprobe (Debian package kmod)")
+	}
+	for _, dir := range []string{"source", "target"} {
+		if err := os.Mkdir(filepath.Join(f.dir, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.program("source/file", "")
+	target := filepath.Join(f.dir, "target")
+	params := []cluster.NVPair{{Name: "device", Value: filepath.Join(f.dir, "source")}, {Name: "directory", Value: target},
+		{Name: "fstype", Value: "none"}, {Name: "options", Value: "bind"}}
+	filesystem := cluster.Agent{Class: "ocf", Provider: "heartbeat", Type: "Filesystem"}
+	f.steps(filesystem, params, step{"monitor", 7}, step{"start", 0}, step{"monitor", 0})
+	if _, err := os.Stat(filepath.Join(target, "file")); err != nil {
+		t.Error(err)
+	}
+	f.steps(filesystem, params, step{"stop", 0}, step{"monitor", 7})
+	if _, err := os.Stat(filepath.Join(target, "file")); err == nil {
+		t.Error("it is still mounted")
+	}
+}
+
 // TestRealIPaddr2 lets the shell agent and ha:ip manage the same address, in a
 // network namespace.
 func TestRealIPaddr2(t *testing.T) {
-	if os.Getenv("AGENT_TEST_NAMESPACE") == "" {
-		if os.Getuid() != 0 {
-			t.Skip("network namespaces need root")
-		}
-		c := exec.Command("/proc/self/exe", "-test.run=^TestRealIPaddr2$", "-test.v")
-		c.Env = append(os.Environ(), "AGENT_TEST_NAMESPACE=1")
-		c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-		out, err := c.CombinedOutput()
-		if strings.Contains(string(out), "--- SKIP") {
-			t.Skip(string(out))
-		}
-		if err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
+	if !inNamespace(t, syscall.CLONE_NEWNET) {
 		return
 	}
 	f := real(t, "heartbeat/IPaddr2")
