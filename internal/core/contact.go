@@ -23,7 +23,6 @@ type contact struct {
 	// The leader's side.
 	waiting []waitingContact
 	round   bool // a confirmation is under way
-	own     time.Duration
 }
 
 type waitingContact struct {

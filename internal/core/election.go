@@ -134,12 +134,12 @@ func (c *Core) hearsMajority() bool {
 
 // candidate is a voter as far as its chances in an election go.
 type candidate struct {
-	name           string
-	self           bool
-	final          bool // its loss is final: it is to be fenced
-	index, term    uint64
-	heard          int
-	witness, voter bool
+	name        string
+	self        bool
+	final       bool // its loss is final: it is to be fenced
+	index, term uint64
+	heard       int
+	witness     bool
 }
 
 // rank returns this node's place among the voters that it hears, 0 first:
