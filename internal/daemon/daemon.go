@@ -119,6 +119,8 @@ func (d *Daemon) Run(ctx context.Context) error {
 			return nil
 		}
 		d.log.Warn("this node joins afresh", "reason", exit.Reason)
+		// A counter is never used twice: it is part of what heartbeats are sealed with.
+		stored.Identity.Counter = max(stored.Identity.Counter, d.life.Load().incarnation.Counter)
 		if stored, err = d.rejoin(ctx, stored); err != nil || ctx.Err() != nil {
 			return err
 		}
