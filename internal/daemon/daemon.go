@@ -45,6 +45,7 @@ type Daemon struct {
 	view        view
 	stopping    chan event.Stopping
 	life        atomic.Pointer[life] // the present one; nil between lives
+	counter     uint64               // of the newest incarnation
 }
 
 // New reads the node's files. Nothing is opened before Run.
@@ -120,7 +121,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		}
 		d.log.Warn("this node joins afresh", "reason", exit.Reason)
 		// A counter is never used twice: it is part of what heartbeats are sealed with.
-		stored.Identity.Counter = max(stored.Identity.Counter, d.life.Load().incarnation.Counter)
+		stored.Identity.Counter = max(stored.Identity.Counter, d.counter)
 		if stored, err = d.rejoin(ctx, stored); err != nil || ctx.Err() != nil {
 			return err
 		}

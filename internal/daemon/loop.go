@@ -110,6 +110,7 @@ func (l *life) handle(r event.Ready) {
 		if r.Persist.Identity != nil {
 			id := r.Persist.Identity
 			l.incarnation = cluster.Incarnation{Node: id.Node, Counter: id.Counter, Boot: id.Boot}
+			l.d.counter = id.Counter
 		}
 		l.d.vitals.SyncBegan()
 		l.saves <- r.Persist // there is room: the core has one batch under way at a time
