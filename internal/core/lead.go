@@ -240,8 +240,8 @@ func (c *Core) alarm(key, node, text string) {
 // flush proposes what has come together as one entry.
 func (c *Core) flush() {
 	l := &c.lead
-	if len(l.batch) == 0 {
-		return
+	if len(l.batch) == 0 || c.raft.Transferring() {
+		return // Raft takes nothing while it hands over; if that fails, it goes on from here
 	}
 	id, err := c.propose(l.batch, false)
 	for _, key := range l.keys {

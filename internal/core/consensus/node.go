@@ -256,6 +256,9 @@ func (n *Node) Campaign() error { return n.raw.Campaign() }
 // Transfer asks the voter id to take over, once it has the whole log.
 func (n *Node) Transfer(id uint64) { n.raw.TransferLeader(id) }
 
+// Transferring tells whether a hand-over is under way: nothing can be proposed.
+func (n *Node) Transferring() bool { return n.raw.BasicStatus().LeadTransferee != 0 }
+
 // Unreachable tells a leader that messages to id were probably lost.
 func (n *Node) Unreachable(id uint64) { n.raw.ReportUnreachable(id) }
 
