@@ -52,6 +52,7 @@ type action struct {
 	needsAny   bool // a point that needs only minimum of its relations of kind min
 	onDC       bool // done by the coordinator: needs no node that is up
 	visit      int  // generation in which a walk came by
+	graphID    int  // its id in the plan, 0 if it is not in there
 
 	requires requirement
 	delay    int64 // ms, before fencing

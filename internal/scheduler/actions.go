@@ -15,7 +15,8 @@ func (rn *run) newActionAs(r *resource, key, task string, interval int64, n *nod
 		a = rn.adopt(r, key, interval, n)
 	}
 	if a == nil {
-		a = &action{id: len(rn.actions) + 1, task: task, key: key, resource: r, node: n, interval: interval}
+		a = rn.actionSlab.take()
+		*a = action{id: len(rn.actions) + 1, task: task, key: key, resource: r, node: n, interval: interval}
 		a.optional, a.runnable = optional, true
 		a.onDC = task == taskForget
 		if r != nil && (task == taskStart || task == taskPromote) {
@@ -24,7 +25,7 @@ func (rn *run) newActionAs(r *resource, key, task string, interval int64, n *nod
 		rn.actionMap[k] = a
 		rn.actions = append(rn.actions, a)
 		if r != nil {
-			r.actions = append(r.actions, a)
+			r.addAction(a)
 			if interval != 0 {
 				a.op = rn.operation(r, task, interval)
 			}
@@ -47,8 +48,16 @@ func (rn *run) newActionAs(r *resource, key, task string, interval int64, n *nod
 // that was created without and now gets it.
 func (rn *run) adopt(r *resource, key string, interval int64, n *node) *action {
 	if n == nil {
-		if all := r.actionsEvery(key, interval, nil); len(all) > 0 {
-			return all[0]
+		if interval == 0 {
+			if all := r.actionsOf(key); len(all) > 0 {
+				return all[0]
+			}
+			return nil
+		}
+		for _, a := range r.actions {
+			if a.key == key && a.interval == interval {
+				return a
+			}
 		}
 		return nil
 	}
@@ -178,29 +187,56 @@ func keyOf(r *resource, key string, interval int64, n *node) actionKey {
 	return k
 }
 
-// latest returns the newest action of r with that task, on n unless n is nil.
-func (r *resource) latest(task string, n *node) *action {
-	for i := len(r.actions) - 1; i >= 0; i-- {
-		a := r.actions[i]
-		if a.task == task && (n == nil || a.node == n) {
+// keyedActions are the one-off actions of one resource with one key, in order of
+// creation.
+type keyedActions struct {
+	key  string
+	list []*action
+}
+
+// actionsOf returns the one-off actions of r with that key, oldest first. The
+// list is r's own.
+func (r *resource) actionsOf(key string) []*action {
+	for i := range r.byKey {
+		if r.byKey[i].key == key {
+			return r.byKey[i].list
+		}
+	}
+	return nil
+}
+
+func (r *resource) addAction(a *action) {
+	r.actions = append(r.actions, a)
+	if a.interval != 0 {
+		return
+	}
+	for i := range r.byKey {
+		if r.byKey[i].key == a.key {
+			r.byKey[i].list = append(r.byKey[i].list, a)
+			return
+		}
+	}
+	r.byKey = append(r.byKey, keyedActions{a.key, []*action{a}})
+}
+
+// actionOn returns the oldest one-off action of r with that key on n, or nil.
+func (r *resource) actionOn(key string, n *node) *action {
+	for _, a := range r.actionsOf(key) {
+		if a.node == n {
 			return a
 		}
 	}
 	return nil
 }
 
-// actionsOf returns the actions of r with that key and interval 0, oldest
-// first, on n unless n is nil.
-func (r *resource) actionsOf(key string, n *node) []*action {
-	return r.actionsEvery(key, 0, n)
-}
-
-func (r *resource) actionsEvery(key string, interval int64, n *node) []*action {
-	var found []*action
-	for _, a := range r.actions {
-		if a.key == key && a.interval == interval && (n == nil || a.node == n) {
-			found = append(found, a)
+// latest returns the newest one-off action of r with that key, on n unless n is
+// nil.
+func (r *resource) latest(key string, n *node) *action {
+	list := r.actionsOf(key)
+	for i := len(list) - 1; i >= 0; i-- {
+		if n == nil || list[i].node == n {
+			return list[i]
 		}
 	}
-	return found
+	return nil
 }

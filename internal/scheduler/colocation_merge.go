@@ -70,10 +70,10 @@ func (rn *run) mergePreferences(source, target *resource, scores *scoreVector, c
 
 	var work scoreVector
 	if *scores == nil {
-		work = source.allowed.clone()
+		work = rn.scratch.copyOf(source.allowed)
 		target = source
 	} else {
-		work = scores.clone()
+		work = rn.scratch.copyOf(*scores)
 		rn.addScaled(work, source, target, c, factor, flags&mergePositive != 0)
 	}
 	if rn.anyAvailable(work) {
@@ -90,9 +90,15 @@ func (rn *run) mergePreferences(source, target *resource, scores *scoreVector, c
 				other = next.dependent
 			}
 			f := float32(factor*float32(next.score)) / float32(infinity)
-			rn.mergePreferences(other, target, &work, next, f, flags|mergeActive)
+			inner := work
+			rn.mergePreferences(other, target, &inner, next, f, flags|mergeActive)
+			if &inner[0] != &work[0] {
+				rn.scratch.release(work)
+				work = inner
+			}
 		}
 	} else if flags&mergeActive != 0 {
+		rn.scratch.release(work)
 		return
 	}
 	if flags&mergePositive != 0 {
@@ -104,6 +110,23 @@ func (rn *run) mergePreferences(source, target *resource, scores *scoreVector, c
 	}
 	*scores = work
 }
+
+// scratchVectors are score vectors for use in passing.
+type scratchVectors struct{ free []scoreVector }
+
+func (s *scratchVectors) copyOf(v scoreVector) scoreVector {
+	n := len(s.free)
+	if n == 0 || len(s.free[n-1]) != len(v) {
+		return v.clone()
+	}
+	c := s.free[n-1]
+	s.free = s.free[:n-1]
+	copy(c, v)
+	return c
+}
+
+// release gives back a vector that nothing refers to any more.
+func (s *scratchVectors) release(v scoreVector) { s.free = append(s.free, v) }
 
 // addScaled adds to work, for every node, source's best score where the
 // colocation's attribute has the same value, scaled.

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -106,24 +107,20 @@ func (rn *run) paramsVary(r *resource) bool {
 
 // environment gives the properties of an operation and of its resource that
 // agents may look at, by the names they know them under: the common ones, and
-// those of this action.
+// those of this action. What is on_node for an ordinary node, whoever runs the
+// agent knows, so that most actions share one list.
 func (rn *run) environment(a *action, common []cluster.NVPair) []cluster.NVPair {
-	env := make([]cluster.NVPair, len(common), len(common)+4)
-	copy(env, common)
-	add := func(name, value string) {
-		i := sort.Search(len(env), func(i int) bool { return env[i].Name >= name })
-		if i < len(env) && env[i].Name == name {
-			env[i].Value = value
-			return
-		}
-		env = append(env, cluster.NVPair{})
-		copy(env[i+1:], env[i:])
-		env[i] = cluster.NVPair{Name: name, Value: value}
+	if !a.node.behindConnection() && a.task != taskNotify && a.meta == nil {
+		return common
 	}
-	add("on_node", a.node.name)
-	add("on_node_uuid", a.node.id)
-	if host := rn.hostOf(a.node); host != "" {
-		add("physical_host", host)
+	env := append(make([]cluster.NVPair, 0, len(common)+5), common...)
+	add := func(name, value string) { env = append(env, cluster.NVPair{Name: name, Value: value}) }
+	if a.node.behindConnection() {
+		add("on_node", a.node.name)
+		add("on_node_uuid", a.node.id)
+		if host := rn.hostOf(a.node); host != "" {
+			add("physical_host", host)
+		}
 	}
 	if a.task == taskNotify {
 		kind, about, _ := strings.Cut(a.detail, "-")
@@ -135,6 +132,7 @@ func (rn *run) environment(a *action, common []cluster.NVPair) []cluster.NVPair 
 			add(name, value)
 		}
 	}
+	slices.SortFunc(env, func(a, b cluster.NVPair) int { return strings.Compare(a.Name, b.Name) })
 	return env
 }
 

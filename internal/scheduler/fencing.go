@@ -176,7 +176,10 @@ func (rn *run) stopsByFencing(r *resource, fence *action) {
 	if after {
 		topStop = top.latest(taskStop, nil)
 	}
-	for _, stop := range r.actionsOf(taskStop, target) {
+	for _, stop := range r.actionsOf(taskStop) {
+		if stop.node != target {
+			continue
+		}
 		stop.pseudo, stop.runnable = true, true
 		if after {
 			if !r.bundled() {
@@ -185,8 +188,8 @@ func (rn *run) stopsByFencing(r *resource, fence *action) {
 			rn.relate(fence, topStop, relGuestOK)
 		}
 	}
-	for _, demote := range r.actionsOf(taskDemote, target) {
-		if target.online && !target.unclean && !r.failed {
+	for _, demote := range r.actionsOf(taskDemote) {
+		if demote.node != target || target.online && !target.unclean && !r.failed {
 			continue
 		}
 		demote.pseudo, demote.runnable = true, true

@@ -1,33 +1,41 @@
 package scheduler
 
 import (
-	"sort"
+	"slices"
 	"time"
 )
 
 // writeGraph fills Plan.Actions with what is to be done (SEMANTICS 32).
 func (rn *run) writeGraph() {
 	rn.createNotifications()
-	ids := make(map[*action]int, len(rn.actions))
-	var chosen []*action
+	count, edges := 0, 0
 	for _, a := range rn.actions {
 		if a.wanted() {
-			chosen = append(chosen, a)
-			ids[a] = len(chosen)
+			count++
+			a.graphID = count
+			edges += len(a.before)
 		}
 	}
-	rn.plan.Actions = make([]Action, 0, len(chosen))
-	for _, a := range chosen {
-		out := rn.describeAction(a)
-		out.ID = ids[a]
+	rn.plan.Actions = make([]Action, 0, count)
+	all := make([]int, 0, edges)
+	for _, a := range rn.actions {
+		if a.graphID == 0 {
+			continue
+		}
 		mergeRelations(a)
-		for _, o := range a.before {
-			if id := ids[o.first]; id != 0 && o.waits() {
-				out.After = append(out.After, id)
+		from := len(all)
+		for _, o := range a.before { // by ascending id of the first
+			if o.first.graphID != 0 && o.waits() {
+				all = append(all, o.first.graphID)
 			}
 		}
-		sort.Ints(out.After)
-		rn.plan.Actions = append(rn.plan.Actions, out)
+		rn.plan.Actions = append(rn.plan.Actions, Action{})
+		out := &rn.plan.Actions[len(rn.plan.Actions)-1]
+		rn.describeAction(a, out)
+		out.ID = a.graphID
+		if len(all) > from {
+			out.After = all[from:len(all):len(all)]
+		}
 	}
 }
 
@@ -53,7 +61,7 @@ func (a *action) wanted() bool {
 
 // mergeRelations joins relations of a with the same first action.
 func mergeRelations(a *action) {
-	sort.SliceStable(a.before, func(i, j int) bool { return a.before[i].first.id < a.before[j].first.id })
+	slices.SortStableFunc(a.before, func(x, y *relation) int { return x.first.id - y.first.id })
 	kept := a.before[:0]
 	for _, o := range a.before {
 		if n := len(kept); n > 0 && kept[n-1].first == o.first {
@@ -122,11 +130,9 @@ func (rn *run) reaches(start *action, o *relation) bool {
 }
 
 // describeAction gives the outside view of an action.
-func (rn *run) describeAction(a *action) Action {
-	out := Action{
-		Kind: planKind(a), Detail: a.detail, Interval: milliseconds(a.interval),
-		ExpectRC: a.expectRC, Reason: a.reason,
-	}
+func (rn *run) describeAction(a *action, out *Action) {
+	out.Kind, out.Detail, out.Interval = planKind(a), a.detail, milliseconds(a.interval)
+	out.ExpectRC, out.Reason = a.expectRC, a.reason
 	if a.node != nil && !(a.pseudo && a.task != taskFence) {
 		out.Node = a.node.name
 	}
@@ -140,7 +146,7 @@ func (rn *run) describeAction(a *action) Action {
 		if a.task == taskFence {
 			out.Timeout = milliseconds(rn.options.fenceTimeout)
 		}
-		return out
+		return
 	}
 	out.Resource, out.Instance, out.Name, out.Agent = r.id, r.id, r.historyName, r.agent
 	if r.config != nil {
@@ -152,13 +158,12 @@ func (rn *run) describeAction(a *action) Action {
 		if out.Internal {
 			out.Kind, out.Detail = Point, a.key
 		}
-		return out
+		return
 	}
 	if via := rn.router(a); via != nil {
 		out.Router = via.name
 	}
-	rn.describeExecution(a, &out)
-	return out
+	rn.describeExecution(a, out)
 }
 
 func milliseconds(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }

@@ -206,13 +206,13 @@ func (rn *run) probesBeforeStopFollowers() {
 		if o.kind == relIfRequiredSameNode || o.kind == relIfNodeOrTarget {
 			kind = o.kind
 		}
-		probes := r.actionsOf(taskMonitor, nil)
+		probes := r.actionsOf(taskMonitor)
 		if len(probes) == 0 {
 			continue
 		}
 		thens := []*action{o.then.action}
 		if o.then.action == nil {
-			thens = other.actionsOf(o.then.task, nil)
+			thens = other.actionsOf(o.then.task)
 		}
 		for _, probe := range probes {
 			for _, then := range thens {
@@ -232,7 +232,10 @@ func skipProbeOrder(probe, then *action) bool {
 }
 
 // probeWalk follows from probes what they may lead to.
-type probeWalk struct{ *run }
+type probeWalk struct {
+	*run
+	stops []*action
+}
 
 func (w *probeWalk) resource(r *resource) {
 	if !r.isPrimitive() {
@@ -241,12 +244,29 @@ func (w *probeWalk) resource(r *resource) {
 		}
 		return
 	}
-	for _, probe := range r.actionsOf(taskMonitor, nil) {
-		w.visits++
-		for i := len(probe.after) - 1; i >= 0; i-- {
-			o := probe.after[i]
-			w.blockStarts(probe, o.then)
-			w.beforeRestarts(probe, o.then)
+	probes := r.actionsOf(taskMonitor)
+	var thens []*action // what the probe before led to ...
+	for i, probe := range probes {
+		same := i > 0 && len(probe.after) == len(thens)
+		for j := range thens {
+			same = same && probe.after[j].then == thens[j]
+		}
+		if !same {
+			thens = thens[:0]
+			for _, o := range probe.after {
+				thens = append(thens, o.then)
+			}
+			w.stops = w.stops[:0] // ... and the stops to come after it
+			w.visits++
+		}
+		for j := len(thens) - 1; j >= 0; j-- {
+			w.blockStarts(probe, thens[j])
+			if !same {
+				w.beforeRestarts(probe, thens[j])
+			}
+		}
+		for _, stop := range w.stops {
+			w.relate(probe, stop, relSeq)
 		}
 	}
 }
@@ -277,9 +297,9 @@ func (w *probeWalk) beforeRestarts(probe, after *action) {
 	}
 	after.visit = w.visits
 	if r.isPrimitive() && r != probe.resource {
-		for _, stop := range r.actionsOf(taskStop, nil) {
+		for _, stop := range r.actionsOf(taskStop) {
 			if !stop.pseudo {
-				w.relate(probe, stop, relSeq)
+				w.stops = append(w.stops, stop)
 			}
 		}
 	}

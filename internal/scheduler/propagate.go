@@ -28,27 +28,31 @@ func (rn *run) evaluateOrders() {
 // first side. If there is none, a stand-in that cannot run keeps the then side
 // waiting, except where the first is down already.
 func (rn *run) bindFirst(o *ordering) {
-	var firsts []*action
 	r := o.first.resource
-	if o.first.action != nil {
-		firsts = []*action{o.first.action}
-	} else {
-		firsts = r.actionsOf(o.first.task, nil)
+	if a := o.first.action; a != nil {
+		rn.bindTo(a, o)
+		return
 	}
+	firsts := r.actionsOf(o.first.task)
 	if len(firsts) == 0 {
 		if r == o.then.resource ||
 			o.first.task == taskStop && r.state() == roleStopped ||
 			o.first.task == taskDemote && r.state() == roleUnpromoted {
 			return
 		}
-		firsts = []*action{rn.newAction(r, o.first.task, 0, nil, true)}
+		rn.bindTo(rn.newAction(r, o.first.task, 0, nil, true), o)
+		return
 	}
 	for _, first := range firsts {
-		if o.then.resource == nil {
-			rn.relate(first, o.then.action, o.kind)
-		} else {
-			rn.bindThen(first, o)
-		}
+		rn.bindTo(first, o)
+	}
+}
+
+func (rn *run) bindTo(first *action, o *ordering) {
+	if o.then.resource == nil {
+		rn.relate(first, o.then.action, o.kind)
+	} else {
+		rn.bindThen(first, o)
 	}
 }
 
@@ -57,7 +61,7 @@ func (rn *run) bindThen(first *action, o *ordering) {
 		rn.bindPair(first, o.then.action, o)
 		return
 	}
-	for _, then := range o.then.resource.actionsOf(o.then.task, nil) {
+	for _, then := range o.then.resource.actionsOf(o.then.task) {
 		rn.bindPair(first, then, o)
 	}
 }

@@ -96,7 +96,10 @@ func (rn *run) monitorStopped(r *resource, op *operation, at *node) {
 		optional := rn.findAction(r, op.name, op.interval, n) != nil
 		mon := rn.newAction(r, op.name, op.interval, n, optional)
 		mon.expectRC = 7
-		for _, first := range append(r.actionsOf(taskMonitor, n), r.actionsOf(taskStop, n)...) {
+		for _, first := range []*action{r.actionOn(taskMonitor, n), r.actionOn(taskStop, n)} {
+			if first == nil {
+				continue
+			}
 			if first.task == taskStop && !first.optional && !first.runnable {
 				mon.runnable = false
 			}

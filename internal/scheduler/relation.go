@@ -76,7 +76,9 @@ func (rn *run) order(first, then orderSide, kind relKind) {
 }
 
 func (rn *run) orderFor(id string, first, then orderSide, kind relKind) {
-	rn.orderings = append(rn.orderings, &ordering{id: id, kind: kind, first: first, then: then})
+	o := rn.orderingSlab.take()
+	*o = ordering{id: id, kind: kind, first: first, then: then}
+	rn.orderings = append(rn.orderings, o)
 	a, b := first.resource, then.resource
 	if a == nil || b == nil || a == b || a.within(b) || b.within(a) || !b.allowMigrate {
 		return
@@ -139,7 +141,8 @@ func (rn *run) relate(first, then *action, kind relKind) bool {
 			}
 		}
 	}
-	o := &relation{first: first, then: then, kind: kind}
+	o := rn.relationSlab.take()
+	*o = relation{first: first, then: then, kind: kind}
 	first.after = append(first.after, o)
 	then.before = append(then.before, o)
 	return true

@@ -107,6 +107,7 @@ type resource struct {
 
 	// Actions, in order of creation.
 	actions []*action
+	byKey   []keyedActions // the one-off ones
 
 	paramCache map[*node]map[string]string // by node; nil: without rules, for all
 	paramRules ruleUse

@@ -41,9 +41,15 @@ type run struct {
 	actions   []*action // actions[i].id == i+1
 	actionMap map[actionKey]*action
 	orderings []*ordering
-	deferred  []deferredCheck
-	visits    int // generation of walks over the graph
-	sorts     int // number of sorts of instances so far
+
+	scratch      scratchVectors
+	actionSlab   slab[action]
+	orderingSlab slab[ordering]
+	relationSlab slab[relation]
+
+	deferred []deferredCheck
+	visits   int // generation of walks over the graph
+	sorts    int // number of sorts of instances so far
 
 	quorate      bool
 	fencingReady bool // fencing is enabled and a device (or watchdog) exists

@@ -247,11 +247,8 @@ func (rn *run) start(r *resource, n *node, optional bool) {
 }
 
 func (rn *run) promote(r *resource, n *node, optional bool) {
-	for _, start := range r.actionsOf(taskStart, n) {
-		if start.runnable {
-			continue
-		}
-		for _, promote := range r.actionsOf(taskPromote, n) {
+	if start := r.actionOn(taskStart, n); start != nil && !start.runnable {
+		if promote := r.actionOn(taskPromote, n); promote != nil {
 			promote.runnable = false
 		}
 		return
