@@ -1,6 +1,9 @@
 package cibgen
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // makeConstraints adds constraints of every kind among the top-level resources.
 func (g *generator) makeConstraints() {
@@ -27,22 +30,31 @@ func (g *generator) makeConstraints() {
 	}
 }
 
-// any names a resource, now and then a tag, a template or a member.
-func (g *generator) any() string {
-	switch roll := g.IntN(100); {
-	case roll < 4 && len(g.tags) > 0:
-		g.feature("tag-in-constraint")
-		return g.tags[0]
-	case roll < 8 && len(g.templates) > 0:
-		g.feature("template-in-constraint")
-		return g.templates[0]
-	case roll < 14:
-		if t := pick(g, g.tops); t.kind == "group" {
-			g.feature("member-in-constraint")
-			return pick(g, t.members).id
-		}
+// pair names two different resources, the earlier one first, so that constraints
+// do not run in circles; now and then a tag, a template or a member.
+func (g *generator) pair() (earlier, later string, ok bool) {
+	i, j := g.IntN(len(g.tops)), g.IntN(len(g.tops))
+	if i == j {
+		return "", "", false
 	}
-	return g.topID()
+	earlier, later = g.nameOf(g.tops[min(i, j)]), g.nameOf(g.tops[max(i, j)])
+	switch roll := g.IntN(100); {
+	case roll < 3 && len(g.templates) > 0:
+		g.feature("template-in-constraint")
+		earlier = g.templates[0]
+	case roll < 6 && len(g.tags) > 0:
+		g.feature("tag-in-constraint")
+		earlier = g.tags[0]
+	}
+	return earlier, later, true
+}
+
+// nameOf is the id of a top-level resource, or of a group's member.
+func (g *generator) nameOf(t *topSpec) string {
+	if t.kind == "group" && g.maybe(15, "member-in-constraint") {
+		return pick(g, t.members).id
+	}
+	return t.id
 }
 
 func (g *generator) topID() string { return pick(g, g.tops).id }
@@ -63,7 +75,7 @@ func (g *generator) location() {
 	if g.maybe(5, "rsc-pattern") {
 		e.Attrs = append(e.Attrs, Attr{"rsc-pattern", pick(g, []string{"^r", "^c.*", "!^g"})})
 	} else {
-		e.Attrs = append(e.Attrs, Attr{"rsc", g.any()})
+		e.Attrs = append(e.Attrs, Attr{"rsc", g.nameOf(pick(g, g.tops))})
 	}
 	if d := pick(g, []string{"", "", "", "", "", "never", "exclusive"}); d != "" && g.chance(40) {
 		g.feature("resource-discovery=" + d)
@@ -121,24 +133,28 @@ func (g *generator) expression() *Element {
 func (g *generator) colocation() {
 	e := el("rsc_colocation", "id", g.id("col"), "score", g.score())
 	if g.maybe(15, "colocation-set") {
-		e.add(g.sets(func(s *Element) {
-			if r := g.role(15); r != "" {
+		sets := g.sets(func(s *Element) {
+			if r := g.role(15); r != "" && e.Attr("score")[0] != '-' {
 				s.Attrs = append(s.Attrs, Attr{"role", r})
 			}
-		})...)
+		})
+		slices.Reverse(sets) // earlier sets depend on later ones
+		e.add(sets...)
 		g.constraints.add(e)
 		return
 	}
 	g.feature("colocation")
-	a, b := g.any(), g.any()
-	if a == b {
+	with, dependent, ok := g.pair()
+	if !ok {
 		return
 	}
-	e.Attrs = append(e.Attrs, Attr{"rsc", a}, Attr{"with-rsc", b})
-	if r := g.role(15); r != "" {
+	e.Attrs = append(e.Attrs, Attr{"rsc", dependent}, Attr{"with-rsc", with})
+	// crm_simulate 2.1.5 applies negative colocations in all roles but the one given.
+	negative := e.Attr("score")[0] == '-'
+	if r := g.role(15); r != "" && !negative {
 		e.Attrs = append(e.Attrs, Attr{"rsc-role", r})
 	}
-	if r := g.role(20); r != "" {
+	if r := g.role(20); r != "" && !negative {
 		e.Attrs = append(e.Attrs, Attr{"with-rsc-role", r})
 	}
 	if g.maybe(8, "node-attribute") {
@@ -150,9 +166,11 @@ func (g *generator) colocation() {
 	g.constraints.add(e)
 }
 
-// sets makes one to three resource sets without a resource twice.
+// sets makes one to three resource sets without a resource twice, in order.
 func (g *generator) sets(extra func(*Element)) []*Element {
 	order := g.Perm(len(g.tops))
+	order = order[:min(len(order), 2+g.IntN(5))]
+	slices.Sort(order)
 	var out []*Element
 	for k := 1 + g.IntN(3); k > 0 && len(order) > 0; k-- {
 		s := el("resource_set", "id", g.id("set"))
@@ -189,8 +207,8 @@ func (g *generator) order() {
 		return
 	}
 	g.feature("order")
-	a, b := g.any(), g.any()
-	if a == b {
+	a, b, ok := g.pair()
+	if !ok {
 		return
 	}
 	e.Attrs = append(e.Attrs, Attr{"first", a}, Attr{"then", b})

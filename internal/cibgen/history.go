@@ -71,7 +71,7 @@ func (g *generator) primitiveHistory(p *primSpec, home *nodeSpec) {
 		case active && (n == home || n == second):
 			g.activeOn(p, n, p.id, "Started")
 		case g.chance(88) && n.up:
-			g.resourceOn(p, n, p.id).add(g.op(p, n, p.id, "monitor", 0, 7, 7))
+			g.put(g.resourceOn(p, n, p.id), g.op(p, n, p.id, "monitor", 0, 7, 7))
 		}
 	}
 	if active && second == nil && p.migrates && home.history != nil && g.chance(40) {
@@ -89,11 +89,11 @@ func (g *generator) migration(p *primSpec, home *nodeSpec) {
 	both := []Attr{{"migrate_source", home.name}, {"migrate_target", target.name}}
 	to := g.op(p, home, p.id, "migrate_to", 0, 0, pick(g, []int{0, 0, 1}))
 	to.Attrs = append(to.Attrs, both...)
-	g.resourceOn(p, home, p.id).add(to)
+	g.put(g.resourceOn(p, home, p.id), to)
 	if g.chance(60) {
 		from := g.op(p, target, p.id, "migrate_from", 0, 0, pick(g, []int{0, 0, 1}))
 		from.Attrs = append(from.Attrs, both...)
-		g.resourceOn(p, target, p.id).add(from)
+		g.put(g.resourceOn(p, target, p.id), from)
 	}
 }
 
@@ -121,7 +121,7 @@ func (g *generator) cloneHistory(t *topSpec) {
 			case active:
 				g.activeOn(p, n, id, role)
 			case g.chance(88) && n.up:
-				g.resourceOn(p, n, id).add(g.op(p, n, id, "monitor", 0, 7, 7))
+				g.put(g.resourceOn(p, n, id), g.op(p, n, id, "monitor", 0, 7, 7))
 			}
 			if t.kind == "promotable" && g.chance(45) {
 				g.transient(n, "master-"+id, pick(g, []string{"5", "10", "100", "-5", "1", "INFINITY", "-INFINITY"}))
@@ -149,23 +149,23 @@ func (g *generator) resourceOn(p *primSpec, n *nodeSpec, id string) *Element {
 func (g *generator) activeOn(p *primSpec, n *nodeSpec, id, role string) {
 	e := g.resourceOn(p, n, id)
 	if g.chance(30) {
-		e.add(g.op(p, n, id, "monitor", 0, 7, 7))
+		g.put(e, g.op(p, n, id, "monitor", 0, 7, 7))
 	}
 	if g.maybe(3, "failed-start") {
-		e.add(g.op(p, n, id, "start", 0, 0, pick(g, []int{1, 5, 6, 2})))
+		g.put(e, g.op(p, n, id, "start", 0, 0, pick(g, []int{1, 5, 6, 2})))
 		g.failed(p, n, id, "start", 0)
 		return
 	}
 	if g.maybe(2, "pending-start") {
-		e.add(g.pending(p, n, id, "start"))
+		g.put(e, g.pending(p, n, id, "start"))
 		return
 	}
 	if g.maybe(5, "found-by-probe") {
-		e.add(g.op(p, n, id, "monitor", 0, 7, map[string]int{"Started": 0, "Unpromoted": 0, "Promoted": 8}[role]))
+		g.put(e, g.op(p, n, id, "monitor", 0, 7, map[string]int{"Started": 0, "Unpromoted": 0, "Promoted": 8}[role]))
 	} else {
-		e.add(g.op(p, n, id, "start", 0, 0, 0))
+		g.put(e, g.op(p, n, id, "start", 0, 0, 0))
 		if role == "Promoted" {
-			e.add(g.op(p, n, id, "promote", 0, 0, pick(g, []int{0, 0, 0, 0, 0, 0, 0, 0, 0, 1})))
+			g.put(e, g.op(p, n, id, "promote", 0, 0, pick(g, []int{0, 0, 0, 0, 0, 0, 0, 0, 0, 1})))
 		}
 	}
 	for _, m := range p.monitors {
@@ -195,15 +195,15 @@ func (g *generator) activeOn(p *primSpec, n *nodeSpec, id, role string) {
 			rc = pick(g, []int{1, 7, 7, 5, 9})
 			g.failed(p, n, id, "monitor", m.interval*1000)
 		}
-		e.add(g.op(p, n, id, "monitor", m.interval*1000, expected, rc))
+		g.put(e, g.op(p, n, id, "monitor", m.interval*1000, expected, rc))
 	}
 	if g.maybe(2, "failed-stop") {
-		e.add(g.op(p, n, id, "stop", 0, 0, 1))
+		g.put(e, g.op(p, n, id, "stop", 0, 0, 1))
 		g.failed(p, n, id, "stop", 0)
 	} else if g.maybe(2, "stopped") {
-		e.add(g.op(p, n, id, "stop", 0, 0, 0))
+		g.put(e, g.op(p, n, id, "stop", 0, 0, 0))
 	} else if role == "Promoted" && g.maybe(2, "failed-demote") {
-		e.add(g.op(p, n, id, "demote", 0, 0, 1))
+		g.put(e, g.op(p, n, id, "demote", 0, 0, 1))
 	}
 }
 
@@ -217,19 +217,40 @@ func (g *generator) failed(p *primSpec, n *nodeSpec, id, task string, interval i
 	g.transient(n, "last-failure-"+key, pick(g, []string{"1700000000", "1782863990"}))
 }
 
+// put adds an operation to a resource's history as Pacemaker would: an entry of
+// the same name is replaced, and a failure is the last operation as well.
+func (g *generator) put(history, op *Element) {
+	place := func(op *Element) {
+		for i, e := range history.Children {
+			if e.Attr("id") == op.Attr("id") {
+				history.Children = append(history.Children[:i], history.Children[i+1:]...)
+				break
+			}
+		}
+		history.add(op)
+	}
+	place(op)
+	if id, failed := strings.CutSuffix(op.Attr("id"), "_last_failure_0"); failed && op.Attr("interval") == "0" {
+		last := op.clone()
+		last.Attrs[0].Value = id + "_last_0"
+		place(last)
+	}
+}
+
 // op makes one recorded operation.
 func (g *generator) op(p *primSpec, n *nodeSpec, id, task string, interval, expected, rc int) *Element {
 	n.calls++
 	key := fmt.Sprintf("%d:%d:%d:%s", n.calls, n.calls, expected, transition)
 	status := "0"
-	name := fmt.Sprintf("%s_last_0", id)
-	if interval > 0 || task == "monitor" {
+	name := id + "_last_0"
+	switch {
+	case task == "migrate_to" || task == "migrate_from":
+		name = fmt.Sprintf("%s_%s_0", id, task)
+	case rc != expected && rc != 193:
+		name = id + "_last_failure_0"
+	case interval > 0:
 		name = fmt.Sprintf("%s_%s_%d", id, task, interval)
 	}
-	if rc != expected {
-		name = fmt.Sprintf("%s_last_failure_0", id)
-	}
-	name += "_" + strconv.Itoa(n.calls)
 	e := el("lrm_rsc_op", "id", name, "operation_key", fmt.Sprintf("%s_%s_%d", id, task, interval), "operation", task,
 		"crm_feature_set", "3.16.1", "transition-key", key, "transition-magic", fmt.Sprintf("%s:%d;%s", status, rc, key),
 		"on_node", n.name, "call-id", strconv.Itoa(n.calls), "rc-code", strconv.Itoa(rc), "op-status", status,

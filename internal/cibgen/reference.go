@@ -79,7 +79,27 @@ func (s Simulator) Run(document []byte, now time.Time) (Outcome, map[string]bool
 		}
 	}
 	sort.Strings(out.Actions)
+	out.State = withoutCancelled(out)
 	return out, unique, nil
+}
+
+// withoutCancelled leaves out what is shown as active where a recurring monitor
+// was cancelled: crm_simulate 2.1.5 records a cancellation like an operation that
+// found the resource active, even after its stop.
+func withoutCancelled(o Outcome) []string {
+	cancelled := map[string]bool{}
+	for _, line := range o.Actions {
+		if words := strings.Fields(line); words[0] == "cancel" && len(words) > 2 {
+			cancelled[words[1]+" "+words[2]] = true
+		}
+	}
+	var kept []string
+	for _, line := range o.State {
+		if words := strings.Fields(line); !cancelled[words[0]+" "+words[1]] {
+			kept = append(kept, line)
+		}
+	}
+	return kept
 }
 
 // uniqueIn collects the ids of primitives in globally unique clones.
