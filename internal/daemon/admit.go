@@ -25,6 +25,9 @@ func (d *Daemon) admit(conn *tls.Conn, peer string) {
 	var request joinRequest
 	answer := &joinAnswer{}
 	err := json.NewDecoder(io.LimitReader(conn, maxJoinRequest)).Decode(&request)
+	if errors.Is(err, io.EOF) {
+		return // it asked another member
+	}
 	if err == nil {
 		answer, err = d.admitNode(&request, peer, conn)
 	}
@@ -37,30 +40,36 @@ func (d *Daemon) admit(conn *tls.Conn, peer string) {
 	}
 }
 
-// stateTime is how long a joining node waits for a member that has just started.
-const stateTime = 5 * time.Second
+// leaderTime is how long a joining node waits for a member that knows no leader
+// yet; one that joins again asks another meanwhile.
+const leaderTime = 5 * time.Second
 
-// awaitState returns the applied state once there is one, nil after limit.
-func (d *Daemon) awaitState(limit time.Duration) *cluster.State {
+// await waits until what the node sees is ok, at most for limit.
+func (d *Daemon) await(limit time.Duration, ok func(*cluster.State, *event.Local) bool) bool {
 	late := time.After(limit)
 	for {
 		changed := d.Changed()
-		if state, _ := d.State(); state.Lineage.ID != "" {
-			return state
+		if ok(d.State()) {
+			return true
 		}
 		select {
 		case <-changed:
 		case <-late:
-			return nil
+			return false
 		}
 	}
 }
 
 func (d *Daemon) admitNode(request *joinRequest, peer string, conn *tls.Conn) (*joinAnswer, error) {
-	state := d.awaitState(stateTime)
-	if state == nil {
-		return nil, errors.New("this node has no state yet: ask another member, or try again")
+	patience := leaderTime
+	if request.Token == "" {
+		patience /= 5
 	}
+	led := func(s *cluster.State, l *event.Local) bool { return s.Lineage.ID != "" && l != nil && l.Leader != "" }
+	if !d.await(patience, led) {
+		return nil, errors.New("this node knows no leader just now: ask another member, or try again")
+	}
+	state, _ := d.State()
 	if err := keys.CheckName(request.Node); err != nil {
 		return nil, err
 	}
@@ -88,22 +97,47 @@ func (d *Daemon) admitNode(request *joinRequest, peer string, conn *tls.Conn) (*
 	default:
 		return nil, errors.New("a node joins with a token, or with its own certificate")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), joinTime)
-	defer cancel()
-	reply := d.Request(ctx, event.Request{Commands: []cluster.Command{{Admit: admit}}, By: "join of " + request.Node})
-	if reply.Err != nil {
-		return nil, reply.Err
+	admitted, err := d.commitAdmit(admit)
+	if err != nil {
+		return nil, err
 	}
-	answer.Admitted = admit.Member
-	if reply.Admitted != nil {
-		answer.Admitted = *reply.Admitted
-	}
+	answer.Admitted = *admitted
 	state, _ = d.State()
+	answer.Lineage = state.Lineage
 	for _, m := range state.Members {
 		answer.Members = append(answer.Members, cluster.Member{Name: m.Name, RaftID: m.RaftID, Links: m.Links, CertHash: m.CertHash})
 	}
 	d.log.Info("a node was admitted", "node", request.Node, "links", request.Links)
 	return answer, nil
+}
+
+// commitAdmit has a node admitted and returns the member as committed. A member
+// that catches up by a snapshot meanwhile gets no answer, but sees the outcome.
+func (d *Daemon) commitAdmit(admit *cluster.Admit) (*cluster.Member, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), joinTime)
+	defer cancel()
+	replies := make(chan event.Reply, 1)
+	go func() { // ends with ctx
+		replies <- d.Request(ctx, event.Request{Commands: []cluster.Command{{Admit: admit}}, By: "join of " + admit.Member.Name})
+	}()
+	for {
+		changed := d.Changed()
+		state, _ := d.State()
+		if m := state.Member(admit.Member.Name); m != nil && m.RaftID == admit.Member.RaftID {
+			return m, nil
+		}
+		select {
+		case <-changed:
+		case reply := <-replies:
+			switch {
+			case reply.Err != nil:
+				return nil, reply.Err
+			case reply.Admitted != nil:
+				return reply.Admitted, nil
+			}
+			return nil, errors.New("the cluster did not say as what it admitted the node")
+		}
+	}
 }
 
 // newMember checks a token and adds the cluster's secrets to the answer.

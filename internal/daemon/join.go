@@ -98,11 +98,15 @@ func Join(ctx context.Context, root Root, o JoinOptions) (*Settings, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := askToJoin(ctx, member, &tls.Config{
+	conn, err := dialJoin(ctx, member, &tls.Config{
 		// The token pins the authority: no name or address has to be known.
 		InsecureSkipVerify: true,
 		VerifyConnection:   func(state tls.ConnectionState) error { return checkPin(token, state.PeerCertificates) },
-	}, &joinRequest{Token: token.String(), Node: o.Node, Links: formatLinks(links), Request: request, Version: o.Version})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("join by %s: %w", member, err)
+	}
+	answer, err := askToJoin(ctx, conn, &joinRequest{Token: token.String(), Node: o.Node, Links: formatLinks(links), Request: request, Version: o.Version})
 	if err != nil {
 		return nil, fmt.Errorf("join by %s: %w", member, err)
 	}
@@ -154,42 +158,74 @@ func sourceAddress(to netip.AddrPort) (netip.Addr, error) {
 }
 
 // rejoin asks the members that this node knew for a place in the cluster, by the
-// certificate that it has.
+// certificate that it has: one after the other, as they can be reached.
 func rejoin(ctx context.Context, c *credentials, settings *Settings, members []cluster.Member, version string) (*joinAnswer, error) {
-	var errs []error
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	config := &tls.Config{
+		Certificates: []tls.Certificate{c.identity.Certificate}, InsecureSkipVerify: true,
+		VerifyConnection: func(state tls.ConnectionState) error {
+			_, err := c.identity.Verify(state.PeerCertificates)
+			return err
+		},
+	}
+	type reached struct {
+		member string
+		conn   *tls.Conn
+		err    error
+	}
+	results := make(chan reached)
+	dials := 0
 	for _, member := range members {
-		if member.Name == settings.Node {
-			continue
-		}
 		addresses, err := link.ParseAddresses(member.Links)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", member.Name, err))
+		if err != nil || member.Name == settings.Node {
 			continue
 		}
 		for _, address := range addresses {
-			answer, err := askToJoin(ctx, address, &tls.Config{
-				Certificates: []tls.Certificate{c.identity.Certificate}, InsecureSkipVerify: true,
-				VerifyConnection: func(state tls.ConnectionState) error {
-					_, err := c.identity.Verify(state.PeerCertificates)
-					return err
-				},
-			}, &joinRequest{Node: settings.Node, Links: settings.Links, Version: version})
-			if err == nil {
-				return answer, nil
-			}
-			errs = append(errs, fmt.Errorf("%s at %s: %w", member.Name, address, err))
+			dials++
+			go func() { // ends with ctx
+				conn, err := dialJoin(ctx, address, config)
+				if err != nil {
+					err = fmt.Errorf("%s at %s: %w", member.Name, address, err)
+				}
+				select {
+				case results <- reached{member.Name, conn, err}:
+				case <-ctx.Done():
+					if conn != nil {
+						conn.Close()
+					}
+				}
+			}()
 		}
 	}
-	if len(errs) == 0 {
+	errs := []error{}
+	refused := map[string]bool{}
+	for range dials {
+		r := <-results
+		if r.err != nil {
+			errs = append(errs, r.err)
+			continue
+		}
+		if refused[r.member] {
+			r.conn.Close()
+			continue
+		}
+		answer, err := askToJoin(ctx, r.conn, &joinRequest{Node: settings.Node, Links: settings.Links, Version: version})
+		if err == nil {
+			return answer, nil
+		}
+		refused[r.member] = true
+		errs = append(errs, fmt.Errorf("%s: %w", r.member, err))
+	}
+	if dials == 0 {
 		return nil, errors.New("this node knows no other member to ask")
 	}
 	return nil, errors.Join(errs...)
 }
 
-// askToJoin makes one exchange of the join protocol.
-func askToJoin(ctx context.Context, to netip.AddrPort, config *tls.Config, request *joinRequest) (*joinAnswer, error) {
-	ctx, cancel := context.WithTimeout(ctx, joinTime)
-	defer cancel()
+// dialJoin connects for the join protocol.
+func dialJoin(ctx context.Context, to netip.AddrPort, config *tls.Config) (*tls.Conn, error) {
+	config = config.Clone()
 	config.MinVersion = tls.VersionTLS13
 	config.NextProtos = []string{stream.ProtocolJoin}
 	dialer := tls.Dialer{Config: config, NetDialer: &net.Dialer{Timeout: 5 * time.Second}}
@@ -197,8 +233,15 @@ func askToJoin(ctx context.Context, to netip.AddrPort, config *tls.Config, reque
 	if err != nil {
 		return nil, err
 	}
+	return conn.(*tls.Conn), nil
+}
+
+// askToJoin makes one exchange of the join protocol, and closes conn.
+func askToJoin(ctx context.Context, conn *tls.Conn, request *joinRequest) (*joinAnswer, error) {
+	ctx, cancel := context.WithTimeout(ctx, joinTime)
+	defer cancel()
 	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	stop := context.AfterFunc(ctx, func() { conn.NetConn().Close() })
 	defer stop()
 	if err := json.NewEncoder(conn).Encode(request); err != nil {
 		return nil, err

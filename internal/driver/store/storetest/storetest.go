@@ -87,7 +87,6 @@ func random(t *testing.T, s Store, seed uint64) {
 				term++
 			}
 			p.Entries = entries(term, first, 1+rng.IntN(5))
-			last = first + uint64(len(p.Entries)) - 1
 		}
 		if rng.IntN(2) == 0 || p.Reset || p.Snapshot != nil || p.Entries != nil {
 			p.HardState = &raftpb.HardState{Term: new(term), Vote: new(uint64(2)), Commit: new(base)}
