@@ -73,6 +73,7 @@ type Runner struct {
 	learnt   atomic.Uint64 // revision of the configuration whose fence agents are known
 
 	mu      sync.Mutex
+	working sync.WaitGroup // operations and fence calls, up to their report
 	closed  bool
 	running map[string]context.CancelCauseFunc // by operation id
 }
@@ -199,12 +200,14 @@ func (r *Runner) begin(id string, timeout time.Duration) (context.Context, bool)
 		context.AfterFunc(ctx, func() { timer.Stop() })
 	}
 	r.running[id] = cancel
+	r.working.Add(1)
 	return ctx, true
 }
 
 // end reports a result and forgets the operation, unless the daemon stops: then
 // the record remains, and the next daemon finds the orphan.
 func (r *Runner) end(op event.Operation, started time.Time, result event.Result) {
+	defer r.working.Done()
 	r.mu.Lock()
 	cancel := r.running[op.ID]
 	delete(r.running, op.ID)
@@ -220,6 +223,9 @@ func (r *Runner) end(op event.Operation, started time.Time, result event.Result)
 	r.o.Results(result)
 	r.records.remove(op.ID)
 }
+
+// closePatience bounds how long Close waits for what is just ending.
+const closePatience = 10 * time.Second
 
 // Cancel ends an operation: its programs are killed. The Result still comes.
 func (r *Runner) Cancel(id string) {
@@ -245,6 +251,16 @@ func (r *Runner) Close() {
 		cancel(errClosed)
 	}
 	r.mu.Unlock()
+	ended := make(chan struct{})
+	go func() {
+		r.working.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(closePatience):
+		r.o.Log.Error("agents do not let go; what they do is left to the next daemon")
+	}
 	if r.agents.ip != nil {
 		r.agents.ip.Close()
 	}

@@ -36,6 +36,7 @@ func (r *Runner) Fence(call event.FenceCall) {
 		return
 	}
 	go func() {
+		defer r.working.Done()
 		answer := event.FenceCalled{Call: call}
 		started := time.Now()
 		if wait(ctx, call.Delay) {

@@ -83,8 +83,11 @@ func watch(id ID, pidfd int, child *os.Process) (*Process, error) {
 			ended = err == nil && n > 0
 			return ended
 		})
-		if err != nil && !ended {
-			return // Forget
+		if err != nil && !ended { // Forget
+			if child != nil {
+				child.Wait() // a daemon that goes on must not collect dead children
+			}
+			return
 		}
 		p.exit = p.reap()
 		close(p.done)
