@@ -3,8 +3,10 @@ package process
 import (
 	"context"
 	"os"
+	"syscall"
 	"time"
 
+	"linuxha/internal/agent/spawn"
 	"linuxha/internal/core/event"
 )
 
@@ -36,19 +38,12 @@ func (a *Agent) stop(ctx context.Context, op event.Operation, c config) event.Re
 		case <-p.Done():
 		case <-patience.Done():
 		}
-		// Children that survive their parent get the same chance to end.
-		if patience.Err() == nil && rec.Process.Rest() > 0 {
-			rec.Process.SignalAll(c.stopSignal)
-			for pause := time.Millisecond; patience.Err() == nil && rec.Process.Rest() > 0; pause = min(2*pause, 50*time.Millisecond) {
-				time.Sleep(pause)
-			}
-		}
 	}
 	if context.Cause(ctx) == ErrDaemonStops {
 		return failed(ErrDaemonStops)
 	}
 	if rec.Process.Boot == a.o.Boot {
-		if err := rec.Process.Kill(); err != nil {
+		if err := endRest(patience, rec.Process, c.stopSignal); err != nil {
 			return failed(err)
 		}
 	}
@@ -62,4 +57,22 @@ func (a *Agent) stop(ctx context.Context, op event.Operation, c config) event.Re
 		return failed(err)
 	}
 	return event.Result{}
+}
+
+// endRest ends what is left of the process: children that survived their parent
+// get the same chance to end by themselves.
+func endRest(patience context.Context, id spawn.ID, sig syscall.Signal) error {
+	asked := false
+	for pause := time.Millisecond; patience.Err() == nil; pause = min(2*pause, 50*time.Millisecond) {
+		if id.Rest() == 0 {
+			return nil
+		}
+		if asked {
+			time.Sleep(pause)
+			continue
+		}
+		id.SignalAll(sig)
+		asked = true
+	}
+	return id.Kill()
 }

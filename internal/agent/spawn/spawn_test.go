@@ -227,3 +227,22 @@ func BenchmarkStart(b *testing.B) {
 		<-p.Done()
 	}
 }
+
+// BenchmarkRest is what looking for survivors of an ended process costs.
+func BenchmarkRest(b *testing.B) {
+	out, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer out.Close()
+	p, err := Start(Command{Args: []string{"/bin/true"}, Output: out}, "b", noRecord)
+	if err != nil {
+		b.Fatal(err)
+	}
+	<-p.Done()
+	for b.Loop() {
+		if p.Rest() != 0 {
+			b.Fatal("something survives")
+		}
+	}
+}

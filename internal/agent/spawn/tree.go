@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // stat is what /proc/PID/stat says.
@@ -55,7 +57,20 @@ func parseStat(line []byte) (stat, error) {
 
 // members returns the living processes of the session that id leads or led, and
 // its descendants in whatever session; with itself if it lives.
-func (id ID) members() []stat { return id.membersOf(processes(), nil) }
+func (id ID) members() []stat { return id.membersOf(id.candidates(), nil) }
+
+// candidates are all processes; without a living leader, whose children nobody
+// can tell any more, only those of its session, which is ten times as fast.
+func (id ID) candidates() map[int]stat {
+	leader, err := readStat(id.PID)
+	if err == nil && leader.start == id.Start && !leader.dead() {
+		return processes(func(int) bool { return true })
+	}
+	return processes(func(pid int) bool {
+		session, err := unix.Getsid(pid)
+		return err == nil && session == id.PID || pid == id.PID
+	})
+}
 
 // membersOf looks in a snapshot; sessions are more sessions to count.
 func (id ID) membersOf(all map[int]stat, sessions map[int]bool) []stat {
@@ -72,8 +87,8 @@ func (id ID) membersOf(all map[int]stat, sessions map[int]bool) []stat {
 	return found
 }
 
-// processes reads /proc.
-func processes() map[int]stat {
+// processes reads what /proc tells of the processes that are wanted.
+func processes(wanted func(pid int) bool) map[int]stat {
 	dir, err := os.Open("/proc")
 	if err != nil {
 		return nil
@@ -86,7 +101,7 @@ func processes() map[int]stat {
 	all := make(map[int]stat)
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
-		if err != nil {
+		if err != nil || !wanted(pid) {
 			continue
 		}
 		if s, err := readStat(pid); err == nil {
@@ -130,7 +145,10 @@ func (id ID) Kill() error {
 	killed := make(map[int]uint64) // start time by process id
 	sessions := make(map[int]bool) // of descendants: what was orphaned in between still belongs there
 	for pause := 200 * time.Microsecond; ; pause = min(2*pause, 50*time.Millisecond) {
-		all := processes()
+		all := id.candidates()
+		if len(killed) > 0 {
+			all = processes(func(int) bool { return true })
+		}
 		for _, s := range id.membersOf(all, sessions) {
 			syscall.Kill(s.pid, syscall.SIGKILL)
 			killed[s.pid] = s.start
