@@ -78,6 +78,9 @@ func answer(w http.ResponseWriter, code int, v any) {
 
 func (s *server) view() *Status {
 	state, local := s.State()
+	if local == nil {
+		local = &event.Local{} // the daemon has just started, and knows nothing yet
+	}
 	return Derive(state, local, s.Warnings(), time.Now().UTC())
 }
 

@@ -30,7 +30,8 @@ type host struct {
 	running *machine   // nil while the power is off
 	paused  bool
 	boots   int
-	lastErr error // of the last power-on
+	lastErr error       // of the last power-on
+	restart *time.Timer // powers it on again after a reboot; nil: none is due
 }
 
 // machine is a host that is on.
@@ -59,6 +60,7 @@ func newHost(lab *supervisor, id hostID) *host {
 func (h *host) powerOn() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.cancelRestart()
 	if h.running != nil {
 		return nil
 	}
@@ -241,9 +243,7 @@ func (h *host) watch(m *machine) {
 	status, ok := m.init.ProcessState.Sys().(syscall.WaitStatus)
 	if ok && status.Signaled() && status.Signal() == syscall.SIGHUP {
 		h.lab.logf("%s reboots", h.Name)
-		if h.lastErr = h.boot(); h.lastErr != nil {
-			h.lab.logf("reboot: %v", h.lastErr)
-		}
+		h.scheduleRestart()
 		return
 	}
 	h.lab.logf("%s powered itself off (%v)", h.Name, m.init.ProcessState)
@@ -253,6 +253,7 @@ func (h *host) watch(m *machine) {
 func (h *host) powerOff() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.cancelRestart()
 	if step, err := h.cutPower(); err != nil {
 		return fmt.Errorf("power %s off: %s: %w", h.Name, step, err)
 	}
@@ -298,17 +299,44 @@ func (h *host) cutPower() (step string, err error) {
 // memory or slow disks need some.
 const killTimeout = 10 * time.Second
 
+// firmwareTime is how long a host that reboots stays off. That of real machines
+// is longer; this is enough for their neighbours to recover what ran there
+// before its boot takes processor time from them.
+const firmwareTime = time.Second
+
 // reboot powers the host off, and on again without waiting for it.
 func (h *host) reboot() error {
-	if err := h.powerOff(); err != nil {
-		return err
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if step, err := h.cutPower(); err != nil {
+		return fmt.Errorf("power %s off: %s: %w", h.Name, step, err)
 	}
-	go func() {
-		if err := h.powerOn(); err != nil {
-			h.lab.logf("%v", err)
-		}
-	}()
+	h.scheduleRestart()
 	return nil
+}
+
+func (h *host) scheduleRestart() {
+	h.cancelRestart()
+	var timer *time.Timer
+	timer = time.AfterFunc(firmwareTime, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.restart != timer {
+			return // somebody has switched it meanwhile
+		}
+		h.restart = nil
+		if h.lastErr = h.boot(); h.lastErr != nil {
+			h.lab.logf("reboot: %v", h.lastErr)
+		}
+	})
+	h.restart = timer
+}
+
+func (h *host) cancelRestart() {
+	if h.restart != nil {
+		h.restart.Stop()
+		h.restart = nil
+	}
 }
 
 // pause silences the host's network and stops all of its processes, as a

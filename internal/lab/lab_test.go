@@ -326,6 +326,60 @@ func TestRebootFromInside(t *testing.T) {
 	labtest.Output(t, l, "host1", "true")
 }
 
+// A fence agent's reboot is over when the host is off; it then comes back, unless
+// somebody switches it off for good meanwhile.
+func TestFencingFromAHost(t *testing.T) {
+	l := labtest.Up(t, lab.Spec{Nodes: 3, Links: 1})
+	fence := func(action, host string) int {
+		var exit *lab.ExitError
+		script := fmt.Sprintf("printf 'action=%s\\nplug=%s\\n' | fence_lab", action, host)
+		if _, _, err := l.Output(t.Context(), "host1", "sh", "-c", script); errors.As(err, &exit) {
+			return exit.Code
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		return 0
+	}
+	state := func(host int) lab.HostStatus {
+		status, err := l.Status()
+		must(t, err)
+		return status.Hosts[host-1]
+	}
+	if got := fence("status", "host2"); got != 0 {
+		t.Errorf("status of a host that is on: %d", got)
+	}
+	if got := fence("reboot", "host2"); got != 0 {
+		t.Errorf("reboot: %d", got)
+	}
+	if got := fence("reboot", "host3"); got != 0 {
+		t.Errorf("reboot: %d", got)
+	}
+	if got := state(2).State + state(3).State; got != "offoff" {
+		t.Errorf("rebooted hosts are %s", got)
+	}
+	if got := fence("off", "host3"); got != 0 {
+		t.Errorf("off of a host that is off: %d", got)
+	}
+	labtest.Eventually(t, 20*time.Second, "host2 is back", func() bool { return state(2).State == "on" })
+	if got := state(3); got.State != "off" || got.Boots != 1 {
+		t.Errorf("a host that was switched off meanwhile came back: %+v", got)
+	}
+	if got := fence("status", "host3"); got != 2 {
+		t.Errorf("status of a host that is off: %d", got)
+	}
+	if got := fence("on", "host3"); got != 0 || state(3).State != "on" {
+		t.Errorf("on: %d, %+v", got, state(3))
+	}
+	if got := fence("off", "client"); got == 2 {
+		t.Errorf("off of the client: %d", got)
+	}
+	// Hosts may only switch: what else the supervisor does is not theirs to ask.
+	_, _, err := l.Output(t.Context(), "host1", "sh", "-c", "fence_lab --action down --plug host1")
+	if err == nil {
+		t.Error("a host took the lab down")
+	}
+}
+
 // received counts the lines of text that the "udp" helper of a host has got.
 func received(t *testing.T, l *lab.Lab, host, text string) int {
 	t.Helper()
