@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"linuxha/internal/cluster/mutant"
 )
 
 // heldBy tells whether node holds a part of g, in whichever incarnation.
@@ -43,6 +45,9 @@ func (s *State) GrantHolders(instance string) []Incarnation {
 // Exclusive tells whether an instance may be active on one node only. It is so for
 // everything but the instances of anonymous clones, which may be on one each.
 func (c *Config) Exclusive(instance string) bool {
+	if mutant.Is("grant what another holds") {
+		return false
+	}
 	clone := c.cloneOf(ConfiguredID(instance))
 	if clone == nil {
 		return true
@@ -222,7 +227,7 @@ func (a *applier) release(c *Release) *Rejection {
 			if m == nil || m.Incarnation != h || !m.Reported || m.State == NodeLost || m.Off() {
 				return reject("unsafe", "release of %s: what %s runs is not known", a.s.Grants[i].Instance, h.Node)
 			}
-			if m.MayRun(a.s.Grants[i].Instance) {
+			if m.MayRun(a.s.Grants[i].Instance) && !mutant.Is("release when the stop is ordered") {
 				return reject("unsafe", "release of %s: %s has not reported it stopped", a.s.Grants[i].Instance, h.Node)
 			}
 		}

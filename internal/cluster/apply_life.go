@@ -3,6 +3,8 @@ package cluster
 import (
 	"fmt"
 	"slices"
+
+	"linuxha/internal/cluster/mutant"
 )
 
 // node moves an incarnation through its life (safety rules 3, 4 and 8).
@@ -44,10 +46,10 @@ func (a *applier) newLife(m *Member, c *NodeChange) *Rejection {
 	if c.State != NodeJoining {
 		return reject("conflict", "%s: a new incarnation must join before it can be %s", m.Name, c.State)
 	}
-	if a.s.OpenFencing(m.Name) != nil {
+	if a.s.OpenFencing(m.Name) != nil && !mutant.Is("admit while a fencing is open") {
 		return reject("unsafe", "%s: a fencing of its former life is open", m.Name)
 	}
-	if m.Incarnation.Boot == c.Incarnation.Boot {
+	if m.Incarnation.Boot == c.Incarnation.Boot && !mutant.Is("a restarted daemon is a new boot") {
 		if r := a.lossFinal(m); r != nil {
 			return r
 		}
@@ -125,6 +127,9 @@ func (a *applier) timed(m *Member) *Rejection {
 // lossFinal refuses what has been fenced, or may have been: once the fencing of a
 // lost incarnation began, only another boot brings the node back.
 func (a *applier) lossFinal(m *Member) *Rejection {
+	if mutant.Is("take a node back after its fencing began") {
+		return nil
+	}
 	if m.State == NodeFenced {
 		return reject("unsafe", "%s was fenced: it must boot before it joins again", m.Name)
 	}
@@ -144,6 +149,9 @@ func (a *applier) lossFinal(m *Member) *Rejection {
 func (a *applier) enter(m *Member, state NodeState, reason string) {
 	was := m.State
 	m.State, m.Reason, m.Since = state, reason, a.time
+	if state == NodeLost && mutant.Is("lost means off") {
+		a.releaseBoot(m.Name, m.Incarnation.Boot)
+	}
 	switch state {
 	case NodeJoining:
 		m.Reported = false

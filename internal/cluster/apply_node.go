@@ -3,6 +3,8 @@ package cluster
 import (
 	"fmt"
 	"slices"
+
+	"linuxha/internal/cluster/mutant"
 )
 
 // Same tells whether i names the same daemon start as other; a member that was
@@ -117,6 +119,8 @@ func (a *applier) remove(c *Remove) *Rejection {
 	switch {
 	case m == nil || m.RaftID != c.RaftID:
 		return reject("not-found", "there is no node %s", c.Node)
+	case !m.Off() && mutant.Is("remove a node that is not confirmed off"):
+		a.releaseBoot(m.Name, m.Incarnation.Boot)
 	case !m.Off():
 		return reject("unsafe", "%s is %s: only a node that is confirmed off can be removed; stop it, or fence it first", c.Node, m.State)
 	case a.s.OpenFencing(c.Node) != nil:

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"linuxha/internal/cluster/mutant"
 )
 
 // Status derives what the scheduler looks at. The caller, who alone can know,
@@ -78,6 +80,9 @@ func (s *State) nodeStatus(m *Member) NodeStatus {
 		st.InCCM, st.Crmd, st.Join, st.Expected = "false", "offline", "down", "member"
 		if !s.Config.FencingEnabled() {
 			st.InCCM = "true"
+		}
+		if mutant.Is("lost means off") {
+			st.InCCM, st.Expected, st.History = "false", "down", nil
 		}
 	default:
 		st.InCCM, st.Crmd, st.Join, st.Expected = "false", "offline", "down", "down"

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"linuxha/internal/cluster"
+	"linuxha/internal/cluster/mutant"
 	"linuxha/internal/core/event"
 )
 
@@ -75,7 +76,11 @@ func (c *Core) answerContacts() {
 	k.round, k.nextAsk = true, c.now.Mono+max(c.detector.Times().Interval, c.lease()/16)
 	list, term, asked := k.waiting, c.lead.term, c.now.Boot
 	k.waiting = nil
-	c.confirmThen(func() {
+	confirm := c.confirmThen
+	if mutant.Is("renew leases without a majority") {
+		confirm = func(then func()) { then() }
+	}
+	confirm(func() {
 		k.round = false
 		if c.lead.term != term {
 			return
@@ -83,7 +88,7 @@ func (c *Core) answerContacts() {
 		k.until, k.had = max(k.until, asked+c.lease()), true
 		for _, w := range list {
 			// A lost node is never given contact.
-			if m := c.state.Member(w.from.Node); m != nil && m.Incarnation == w.from && m.State != cluster.NodeLost && !m.Off() {
+			if m := c.state.Member(w.from.Node); m != nil && m.Incarnation == w.from && (m.State != cluster.NodeLost && !m.Off() || mutant.Is("give lost nodes contact")) {
 				c.send(w.from.Node, event.Message{For: w.from, Contact: &event.Contact{SentAt: w.sentAt, Answer: true}})
 			}
 		}
@@ -95,7 +100,11 @@ func (c *Core) contacted(m *event.Message) {
 	k := &c.contact
 	if m.Contact.Answer {
 		if m.For == c.self && m.Term >= c.raft.Term() {
-			k.until, k.had = max(k.until, m.Contact.SentAt+c.lease()), true
+			from := m.Contact.SentAt
+			if mutant.Is("count the lease from receipt") {
+				from = c.now.Boot
+			}
+			k.until, k.had = max(k.until, from+c.lease()), true
 		}
 		return
 	}
@@ -147,7 +156,7 @@ func (c *Core) keepWatchdog() {
 		c.out.Watchdog = event.WatchdogArm
 		return
 	}
-	earned := k.had && c.now.Boot < k.until || c.keepsAsPair()
+	earned := k.had && c.now.Boot < k.until || c.keepsAsPair() || mutant.Is("feed the watchdog without contact")
 	if k.watchdog.Armed && now >= k.nextFeed && (earned || c.executor.Idle()) {
 		k.nextFeed = now + max(k.watchdog.Timeout/5, 10*time.Millisecond)
 		c.out.Watchdog = event.WatchdogFeed
@@ -186,6 +195,9 @@ func (c *Core) countdown(m *cluster.Member) {
 		return
 	}
 	span := m.Lease + m.WatchdogTimeout
+	if mutant.Is("count the watchdog without the lease") {
+		span = m.WatchdogTimeout / 2
+	}
 	margin := span/50 + time.Second // drift of both clocks, and the device's granularity
 	if c.now.Boot-since < span+margin {
 		return

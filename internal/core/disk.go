@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"linuxha/internal/cluster"
+	"linuxha/internal/cluster/mutant"
 	"linuxha/internal/core/consensus"
 	"linuxha/internal/core/event"
 )
@@ -38,7 +39,7 @@ func (d *disk) first() bool { return !d.done }
 // maybePersist hands out the next batch if the last one is durable.
 func (c *Core) maybePersist() {
 	d := &c.disk
-	if d.out || c.over {
+	if d.out || c.over || c.out.Persist != nil && mutant.Is("answer before the sync") {
 		return
 	}
 	if d.forced != nil {
@@ -73,6 +74,9 @@ func (c *Core) maybePersist() {
 	d.identity, d.snapshot, d.lazyDue = false, nil, 0
 	d.out = true
 	c.out.Persist = p
+	if mutant.Is("answer before the sync") {
+		c.persisted(event.Persisted{Seq: p.Seq})
+	}
 }
 
 func dueFrom(wanted bool, due, otherwise time.Duration) time.Duration {

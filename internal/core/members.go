@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"linuxha/internal/cluster"
+	"linuxha/internal/cluster/mutant"
 	"linuxha/internal/core/event"
 	"linuxha/internal/core/heartbeat"
 )
@@ -21,6 +22,9 @@ const (
 // lossIsFinal tells whether m is lost for good: its fencing has begun, so only
 // another boot brings it back (rule 4).
 func (c *Core) lossIsFinal(m *cluster.Member) bool {
+	if mutant.Is("take a node back after its fencing began") {
+		return false
+	}
 	if m.State == cluster.NodeFenced {
 		return true
 	}
@@ -103,7 +107,7 @@ func (c *Core) reviewMember(m *cluster.Member, v heartbeat.View) {
 // or in the same boot, and no call of a fence device can hit the new one.
 func (c *Core) reviewNewLife(m *cluster.Member, heard cluster.Incarnation) {
 	otherBoot := heard.Boot != m.Incarnation.Boot
-	if open := c.state.OpenFencing(m.Name); open != nil {
+	if open := c.state.OpenFencing(m.Name); open != nil && !mutant.Is("admit while a fencing is open") {
 		if otherBoot {
 			c.endOutlived(open)
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"linuxha/internal/cluster"
+	"linuxha/internal/cluster/mutant"
 	"linuxha/internal/core/consensus"
 	"linuxha/internal/core/event"
 	"linuxha/internal/core/fencing"
@@ -79,6 +80,11 @@ func (c *Core) followVoters() {
 func (c *Core) keepPair() {
 	p := &c.two
 	c.followVoters()
+	if m := c.other(); m != nil && mutant.Is("time is the vote of a pair") && p.force == nil && !c.lead.active && c.now.Mono-c.started > 10*time.Second {
+		if v := c.peer(m.Name); !v.Reachable && c.now.Mono-v.HeardAt > 8*time.Second {
+			p.force = &forcing{reason: event.Forced{Off: []string{m.Name}, Result: "ok"}}
+		}
+	}
 	if p.force != nil {
 		c.tryForce()
 		return
@@ -130,7 +136,7 @@ func (c *Core) voted(end cluster.FenceEnd, targets []cluster.Incarnation) {
 	name := end.Target.Node
 	p.open = slices.DeleteFunc(p.open, func(f cluster.Fencing) bool { return f.ID == end.ID })
 	c.trace("vote: fencing of %s: %s %s", name, end.Result, end.Error)
-	if end.Result != "ok" {
+	if end.Result != "ok" && !mutant.Is("a failed fencing is a vote") {
 		p.vote.Failed(c.now.Mono, name)
 		return
 	}
@@ -139,7 +145,7 @@ func (c *Core) voted(end cluster.FenceEnd, targets []cluster.Incarnation) {
 		p.unsure = slices.DeleteFunc(p.unsure, func(x string) bool { return x == name })
 		return
 	}
-	if !slices.Contains(targets, end.Target) {
+	if !slices.Contains(targets, end.Target) && !mutant.Is("vote though conditions have changed") {
 		c.trace("%s is off, but the conditions have changed meanwhile: not going on alone", name)
 		return
 	}
@@ -195,11 +201,11 @@ func (c *Core) mayNotVote(m *cluster.Member) string {
 		return fmt.Sprintf("%s is heard", m.Name)
 	case c.now.Mono < c.graces[m.Name]:
 		return fmt.Sprintf("the daemon of %s restarts", m.Name)
-	case c.raft.ConfPending():
+	case c.raft.ConfPending() && !mutant.Is("vote with a change of voters under way"):
 		return "a change of voters is under way"
-	case synced != c.raft.ConfIndex():
+	case synced != c.raft.ConfIndex() && !mutant.Is("vote with unsynced voters"):
 		return "this node has not synced the voters"
-	case c.two.seen != c.raft.ConfIndex():
+	case c.two.seen != c.raft.ConfIndex() && !mutant.Is("vote though the other may not know the voters"):
 		return fmt.Sprintf("%s has not confirmed, since this daemon began, who votes", m.Name)
 	case self == nil || c.lossIsFinal(self):
 		return "this node is to be fenced itself"
@@ -264,7 +270,7 @@ func (c *Core) reachFormer() {
 func (c *Core) unsureOf() (names []string) {
 	stored := &c.options.Stored.Identity
 	voters := c.raft.Conf().GetVoters()
-	if stored.Boot == c.self.Boot || len(voters) != 1 || voters[0] != c.identity.RaftID {
+	if mutant.Is("a sole voter boots and leads") || stored.Boot == c.self.Boot || len(voters) != 1 || voters[0] != c.identity.RaftID {
 		return nil
 	}
 	for i := range c.state.Members {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"linuxha/internal/cluster"
+	"linuxha/internal/cluster/mutant"
 	"linuxha/internal/core/event"
 	"linuxha/internal/core/fencing"
 )
@@ -173,6 +174,9 @@ func (c *Core) proposeFor(p proposal, commands ...cluster.Command) *event.Refusa
 	data, err := cluster.EncodeEntry(entry)
 	if err == nil {
 		err = c.raft.Propose(data)
+	}
+	if err == nil && mutant.Is("acknowledge before the commit") {
+		c.answer(p, event.Reply{Index: c.state.Index + 1})
 	}
 	if err != nil {
 		return refuse("no-leader", "the change was not taken: %v; repeat it", err)

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"linuxha/internal/cluster"
+	"linuxha/internal/cluster/mutant"
 	"linuxha/internal/core/event"
 	"linuxha/internal/core/heartbeat"
 )
@@ -69,7 +70,7 @@ func (c *Core) received(e event.MessageReceived) {
 	if c.outlived(m.From) {
 		return
 	}
-	if m.Lineage != c.identity.Lineage.ID || c.removed(m.RaftID) {
+	if (m.Lineage != c.identity.Lineage.ID || c.removed(m.RaftID)) && !mutant.Is("hear other lineages") {
 		return
 	}
 	c.names[m.RaftID] = m.From.Node
@@ -77,7 +78,7 @@ func (c *Core) received(e event.MessageReceived) {
 	case m.Raft != nil:
 		c.receivedRaft(m)
 	case m.Dispatch != nil:
-		if m.For == c.self && m.Term >= c.raft.Term() {
+		if m.For == c.self && (m.Term >= c.raft.Term() || mutant.Is("obey an older term")) {
 			c.executor.Dispatch(c.now, m.Term, m.Dispatch)
 		}
 	case m.Results != nil:
@@ -188,6 +189,9 @@ func (c *Core) heard(e event.HeartbeatReceived) {
 	}
 	if p.Lineage == c.identity.Lineage.ID && p.RaftID != 0 && !c.removed(p.RaftID) {
 		c.names[p.RaftID] = p.Node
+	}
+	if v, ok := c.detector.Peer(c.now.Mono, p.Node); ok && v.Packet.Counter > p.Counter && v.Packet.RaftID != p.RaftID && c.removed(v.Packet.RaftID) {
+		c.detector.Forget(p.Node) // it joined afresh, and its counter began anew with its disk
 	}
 	c.meet(p)
 	if c.over {

@@ -11,12 +11,17 @@ import (
 // under way when the power goes may be there afterwards or not.
 type disk struct {
 	stored event.Stored // what a start would find
-	batch  *event.Persist
-	since  time.Duration // when batch was handed out
-	fail   bool          // writes fail
+	writes []write      // handed out and not durable, oldest first
+	last   time.Duration
+	fail   bool // writes fail
 
 	tear    bool // some sync to come is torn by a loss of power
 	tearing bool // this one is
+}
+
+type write struct {
+	batch *event.Persist
+	since time.Duration
 }
 
 func (d *disk) apply(p *event.Persist) {
@@ -26,38 +31,40 @@ func (d *disk) apply(p *event.Persist) {
 }
 
 func (d *disk) wipe() {
-	*d = disk{stored: event.Stored{Fresh: true}, tear: d.tear, fail: d.fail}
+	*d = disk{stored: event.Stored{Fresh: true}, tear: d.tear, fail: d.fail, last: d.last}
 }
 
 // age is how long the oldest sync that has not ended takes already.
 func (d *disk) age(now time.Duration) time.Duration {
-	if d.batch == nil {
+	if len(d.writes) == 0 {
 		return 0
 	}
-	return now - d.since
+	return now - d.writes[0].since
 }
 
 // persist writes a batch.
 func (h *Host) persist(p *event.Persist) {
 	d, w := &h.disk, h.w
-	d.batch, d.since = p, w.now
+	d.writes = append(d.writes, write{p, w.now})
 	took := w.between(w.shape.Sync/2, 2*w.shape.Sync) + h.slow
 	if w.chance(0.002) {
 		took += w.between(10*time.Millisecond, 200*time.Millisecond)
 	}
+	took = max(took, d.last+1-w.now)
+	d.last = w.now + took
 	// A store that was the only one to hold something is beyond repair: only one of
 	// several is torn, while all is well.
 	if d.tear && len(w.hosts) > 1 && w.well() == "" {
 		boot := h.boots
 		w.after(took/2, func() {
-			if h.power && h.boots == boot && d.batch == p {
+			if h.power && h.boots == boot && len(d.writes) > 0 && d.writes[0].batch == p {
 				d.tearing = true
 				w.crash(h, w.between(2*time.Second, 20*time.Second))
 			}
 		})
 	}
 	h.inLife(took, func() {
-		d.batch = nil
+		d.writes = d.writes[1:]
 		if d.fail {
 			w.count("write failed")
 			h.daemonStep(event.Persisted{Seq: p.Seq, Err: fmt.Errorf("no space left on device")})
@@ -70,7 +77,7 @@ func (h *Host) persist(p *event.Persist) {
 
 // crash: the power goes. A batch under way may have reached the disk.
 func (d *disk) crash(w *World) {
-	if d.batch == nil {
+	if len(d.writes) == 0 {
 		return
 	}
 	w.count("power lost in a sync")
@@ -80,15 +87,15 @@ func (d *disk) crash(w *World) {
 		d.tear, d.tearing = false, false
 		d.stored.Torn = "a page of the last write is missing"
 	case w.chance(0.5):
-		d.apply(d.batch)
+		d.apply(d.writes[0].batch)
 	}
-	d.batch = nil
+	d.writes = nil
 }
 
 // killed: the daemon is gone, a write that it had handed to the kernel may go on.
 func (d *disk) killed(w *World) {
-	if d.batch != nil && w.chance(0.5) && !d.fail {
-		d.apply(d.batch)
+	if len(d.writes) > 0 && w.chance(0.5) && !d.fail {
+		d.apply(d.writes[0].batch)
 	}
-	d.batch = nil
+	d.writes = nil
 }

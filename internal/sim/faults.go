@@ -38,7 +38,7 @@ var mix = []struct {
 	{"slow disk", 3}, {"stuck disk", 3}, {"full disk", 1}, {"torn write", 2}, {"wall clock", 2}, {"slow loop", 2},
 	{"service dies", 8}, {"agent", 8}, {"fence fails", 5}, {"fence slow", 4},
 	{"standby", 5}, {"move", 6}, {"transfer", 4}, {"fence", 2}, {"refresh", 2}, {"stop", 4}, {"restart", 5}, {"config", 4},
-	{"site", 1}, {"split", 4}, {"crash in fencing", 4},
+	{"site", 1}, {"split", 4}, {"crash in fencing", 4}, {"remove", 2}, {"confirm", 3},
 }
 
 // planFaults draws the faults of a run.
@@ -238,6 +238,17 @@ func (w *World) administer(f Fault, h *Host) {
 		ask(event.Request{Transfer: &peer})
 	case "fence":
 		ask(event.Request{Fence: &event.FenceRequest{Node: peer, Action: "reboot", Reason: "an administrator wants it"}})
+	case "remove": // of a node that is lost: it must be refused
+		w.whenLost(f, func(m *cluster.Member) {
+			w.ask(h, event.Request{Commands: []cluster.Command{{Remove: &cluster.Remove{Node: m.Name, RaftID: m.RaftID}}}})
+		})
+	case "confirm": // by people who have looked whether the power is off
+		w.whenLost(f, func(m *cluster.Member) {
+			if w.byName[m.Name].power && w.byName[m.Name].bootID() == m.Incarnation.Boot {
+				return
+			}
+			w.ask(h, event.Request{Confirm: m.Name})
+		})
 	case "refresh":
 		ask(event.Request{Refresh: &cluster.HistoryForget{}})
 	case "config":
@@ -264,6 +275,29 @@ func (w *World) administer(f Fault, h *Host) {
 			})
 		}
 	}
+}
+
+// whenLost does something once a node is lost, if that happens soon.
+func (w *World) whenLost(f Fault, do func(*cluster.Member)) {
+	end := w.now + 20*time.Second + f.For
+	var look func()
+	look = func() {
+		for _, h := range w.hosts {
+			if !h.leads() || h.daemon.state == nil {
+				continue
+			}
+			for i := range h.daemon.state.Members {
+				if m := &h.daemon.state.Members[i]; m.State == cluster.NodeLost {
+					do(m)
+					return
+				}
+			}
+		}
+		if w.now < end {
+			w.after(20*time.Millisecond, look)
+		}
+	}
+	look()
 }
 
 func online(node string) event.Request {

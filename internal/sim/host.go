@@ -29,8 +29,8 @@ type Host struct {
 	waiting int           // datagrams that wait meanwhile
 
 	disk    disk
-	joined  bool // it has been a member
-	life    int  // grows with every start and end of a daemon
+	counter uint64 // of its newest incarnation, when it dropped its state
+	life    int    // grows with every start and end of a daemon
 	daemon  *daemon
 	stopped bool   // an administrator stopped the daemon
 	agents  agents // what agents left behind in this boot

@@ -126,6 +126,10 @@ func (h *Host) exited(e *event.Exit) {
 	switch {
 	case e.Rejoin:
 		w.count("node dropped its state")
+		h.counter = 0
+		if h.disk.stored.Torn == "" {
+			h.counter = h.disk.stored.Identity.Counter
+		}
 		h.disk.wipe()
 		again(w.between(100*time.Millisecond, time.Second))
 	case e.Code != 0:
@@ -177,10 +181,9 @@ func (h *Host) join() {
 		}
 		id := event.Identity{Node: h.name, RaftID: member.RaftID, Lineage: via.daemon.state.Lineage, Machine: h.name}
 		if r.Admitted != nil {
-			id.Counter = r.Admitted.Incarnation.Counter
+			id.Counter = max(h.counter, r.Admitted.Incarnation.Counter)
 		}
 		h.disk.apply(&event.Persist{Identity: &id})
-		h.joined = true
 		h.start()
 	})
 	if !ok {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"linuxha/internal/cluster"
+	"linuxha/internal/cluster/mutant"
 	"linuxha/internal/core/event"
 )
 
@@ -73,6 +74,9 @@ func (x *Executor) Begin(now event.Time, rec event.Recorded) {
 		return
 	}
 	x.begun = true
+	if mutant.Is("forget the records of operations") {
+		return
+	}
 	for _, op := range rec.Active {
 		r := x.resource(op.Name, true)
 		r.adopt(op)
@@ -104,7 +108,7 @@ func (x *Executor) Refuse(term uint64) { x.term = max(x.term, term) }
 // Dispatch takes orders. The caller has checked that they are addressed to this
 // incarnation, in this lineage, by the leader of term.
 func (x *Executor) Dispatch(now event.Time, term uint64, d *event.Dispatch) {
-	if !x.begun || term < x.term {
+	if !x.begun || term < x.term && !mutant.Is("obey an older term") {
 		x.trace("refuses %d orders of term %d, has seen %d", len(d.Orders), term, x.term)
 		return
 	}
@@ -116,7 +120,7 @@ func (x *Executor) Dispatch(now event.Time, term uint64, d *event.Dispatch) {
 }
 
 func (x *Executor) order(now event.Time, o event.Order) {
-	if o.Number <= x.before || x.obeyed[o.Number] {
+	if (o.Number <= x.before && !mutant.Is("a report does not overtake orders") || x.obeyed[o.Number]) && !mutant.Is("obey an order twice") {
 		x.trace("refuses order %d: obeyed or overtaken already", o.Number)
 		return
 	}

@@ -2,6 +2,8 @@ package executor
 
 import (
 	"linuxha/internal/core/event"
+
+	"linuxha/internal/cluster/mutant"
 )
 
 // stopping is what a node without quorum does to itself.
@@ -15,7 +17,7 @@ type stopping struct {
 // fence stop everything, the last started first; demote demotes; freeze and ignore
 // only keep what there is. Until Resume no order is obeyed.
 func (x *Executor) StopAll(now event.Time, policy string) {
-	if x.stopping != nil && x.stopping.policy == policy {
+	if x.stopping != nil && x.stopping.policy == policy || mutant.Is("without quorum keep everything") {
 		return
 	}
 	s := &stopping{policy: policy, failed: map[string]bool{}}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"linuxha/internal/cluster"
+	"linuxha/internal/cluster/mutant"
 	"linuxha/internal/core/event"
 )
 
@@ -252,6 +253,9 @@ func (e *Engine) order(now event.Time, s *step, m *cluster.Member, grant uint64)
 	e.orders[o.number] = o
 	e.send(o)
 	w.sent(s)
+	if g := e.state.GrantFor(s.Instance, s.Node); g != nil && s.Kind == cluster.ActionStop && mutant.Is("release when the stop is ordered") {
+		e.release(g, m.Incarnation)
+	}
 }
 
 // formerOwnerOff tells whether the node that had the instance before is confirmed
