@@ -103,6 +103,11 @@ func (c *Core) keepPair() {
 		}
 	}
 	for _, t := range targets {
+		if f := c.state.OpenFencing(t.Node); f != nil {
+			if busy, _ := c.fences.Busy(f.ID); busy {
+				continue // its answer may be the vote
+			}
+		}
 		if slices.ContainsFunc(p.open, func(f cluster.Fencing) bool { return f.Target.Node == t.Node }) || !p.vote.MayBegin(c.now.Mono, t.Node) {
 			continue
 		}
@@ -313,6 +318,7 @@ func (c *Core) goOn() {
 	}
 	c.raft = raft
 	c.lead, c.schedule, c.reports, c.election = leadership{}, scheduling{}, reporting{}, election{}
+	c.contact.until, c.contact.had = c.now.Boot+c.lease(), true // the vote counts as contact
 	c.two.force, c.two.open, c.two.unsure, c.contact.round, c.contact.waiting = nil, nil, nil, false, nil
 }
 
