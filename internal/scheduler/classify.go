@@ -78,10 +78,6 @@ func (u *historyReader) read(index int) {
 	key, _ := parseTransitionKey(entry.TransitionKey)
 	e := &event{HistoryEntry: entry, rc: entry.RC, expected: key.expected, status: entry.Status}
 	e.probe = e.Operation == taskMonitor && e.IntervalMS == 0
-	if e.status == statusPending {
-		u.pending(e)
-		return
-	}
 	if e.status == statusNoFenceDevice || e.status == statusNoSecrets {
 		e.status = statusHardError
 	}
@@ -102,6 +98,8 @@ func (u *historyReader) read(index int) {
 		}
 	}
 	switch {
+	case e.status == statusPending:
+		u.pending(e)
 	case masked:
 		u.succeeded(e, e.expected)
 		u.run.ban(u.wholeClone(), u.node, -infinity, "probe failed")

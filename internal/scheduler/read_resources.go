@@ -66,17 +66,24 @@ func (rn *run) readResource(c *cluster.Resource, parent *resource, number string
 		}
 		return r
 	case cluster.Clone:
-		if !rn.readClone(r) {
-			return nil
+		if rn.readClone(r) {
+			return r
 		}
-		return r
 	case cluster.Bundle:
-		if !rn.readBundle(r) {
-			return nil
+		if rn.readBundle(r) {
+			return r
 		}
-		return r
 	}
+	rn.forgetResource(r)
 	return nil
+}
+
+// forgetResource takes back the latest resource, with what was created in it.
+func (rn *run) forgetResource(r *resource) {
+	for _, each := range rn.all[r.index:] {
+		delete(rn.byID, each.id)
+	}
+	rn.all = rn.all[:r.index]
 }
 
 func enclosingClone(r *resource) *resource {
