@@ -52,8 +52,11 @@ func (rn *run) mergePreferences(source, target *resource, scores *scoreVector, c
 		return
 	}
 	source.merging = true
-	defer func() { source.merging = false }()
+	rn.mergeOnce(source, target, scores, c, factor, flags)
+	source.merging = false
+}
 
+func (rn *run) mergeOnce(source, target *resource, scores *scoreVector, c *colocation, factor float32, flags mergeFlags) {
 	if source.isGroup() {
 		if len(source.children) == 0 {
 			return
@@ -136,7 +139,7 @@ func (rn *run) addScaled(work scoreVector, source, target *resource, c *colocati
 		if s == absent {
 			continue
 		}
-		preference := best(i)
+		preference := best.at(i)
 		if factor < 0 && preference < 0 &&
 			(c.primary.stickiness >= -preference || !c.hasInfluence(nil) || !allowedOnOne(c.dependent)) {
 			// Generally the primary does not come to where an anti-colocated
@@ -158,50 +161,66 @@ func (rn *run) addScaled(work scoreVector, source, target *resource, c *colocati
 	}
 }
 
-// bestScores returns a function that gives, for the i-th node as target sees it,
-// the best score of source on available nodes with the same value of the
-// colocation's attribute.
-func (rn *run) bestScores(source, target *resource, c *colocation) func(int) score {
+// bestScores gives, for a node as target sees it, the best score of source on
+// available nodes with the same value of the colocation's attribute.
+type bestScores struct {
+	run     *run
+	scores  scoreVector      // by node, if that is what nodes are told apart by
+	byValue map[string]score // else by lower-case value ...
+	unset   score            // ... and where there is none
+	c       *colocation
+	target  *resource
+}
+
+func (rn *run) bestScores(source, target *resource, c *colocation) bestScores {
 	scores := rn.ownPreferences(source, c)
 	if c.attribute == "" && !rn.seesHosts(source) && !rn.seesHosts(target) {
-		return func(i int) score {
-			if s := scores.at(rn.nodes[i]); s != absent && rn.nodes[i].available() {
-				return s
-			}
-			return -infinity
-		}
+		return bestScores{run: rn, scores: scores}
 	}
-	bestOf := map[string]score{}
-	unset := -infinity
+	b := bestScores{run: rn, byValue: map[string]score{}, unset: -infinity, c: c, target: target}
 	for i, s := range scores {
 		if s == absent || !rn.nodes[i].available() {
 			continue
 		}
 		value, ok := rn.colocationValue(rn.nodes[i], c, source)
 		if !ok {
-			unset = max(unset, s)
+			b.unset = max(b.unset, s)
 			continue
 		}
 		value = strings.ToLower(value)
-		if old, seen := bestOf[value]; !seen || s > old {
-			bestOf[value] = s
+		if old, seen := b.byValue[value]; !seen || s > old {
+			b.byValue[value] = s
 		}
 	}
-	return func(i int) score {
-		value, ok := rn.colocationValue(rn.nodes[i], c, target)
-		if !ok {
-			return unset
-		}
-		if s, seen := bestOf[strings.ToLower(value)]; seen {
+	return b
+}
+
+// at gives the best score for the i-th node.
+func (b *bestScores) at(i int) score {
+	n := b.run.nodes[i]
+	if b.byValue == nil {
+		if s := b.scores.at(n); s != absent && n.available() {
 			return s
 		}
 		return -infinity
 	}
+	value, ok := b.run.colocationValue(n, b.c, b.target)
+	if !ok {
+		return b.unset
+	}
+	if s, seen := b.byValue[strings.ToLower(value)]; seen {
+		return s
+	}
+	return -infinity
 }
 
 // seesHosts tells whether r may see a guest's host instead of the guest.
 func (rn *run) seesHosts(r *resource) bool {
-	return r.inBundle() || r.meta["container-attribute-target"] != ""
+	if !r.hostsLooked {
+		r.hostsLooked = true
+		r.hosts = r.inBundle() || r.meta["container-attribute-target"] != ""
+	}
+	return r.hosts
 }
 
 // ownPreferences are source's scores. A configured dependent that is not the

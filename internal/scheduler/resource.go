@@ -104,6 +104,8 @@ type resource struct {
 	promotion     score   // by which an instance competes for promotion
 	preference    score   // how much colocated resources want it where it is ...
 	sortedIn      int     // ... as of the sort with this number
+	hosts         bool    // it may see a guest's host instead of the guest ...
+	hostsLooked   bool    // ... once that has been looked at
 
 	// Actions, in order of creation.
 	actions []*action

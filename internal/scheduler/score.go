@@ -34,6 +34,9 @@ func clampScore(v int64) score {
 // scale multiplies s by a colocation factor in 32-bit floating point, rounding
 // half away from zero but never a non-zero score to zero.
 func (s score) scale(factor float32) score {
+	if factor == 1 {
+		return s
+	}
 	product := float64(factor * float32(s))
 	var v int64
 	if product < 0 {
