@@ -92,6 +92,7 @@ func (d *Daemon) live(ctx context.Context, stored event.Stored) (*event.Exit, er
 	if err != nil {
 		return nil, err
 	}
+	d.view.forget()
 	d.vitals.LoopTurned()
 	d.vitals.SyncEnded()
 	d.life.Store(l)

@@ -36,6 +36,7 @@ func (l *life) loop(ctx context.Context) *event.Exit {
 			l.d.log.Info("asked to stop", "restart", s.Restart)
 			l.step(s)
 		case e := <-l.events:
+			l.hear()
 			l.step(e)
 		case h := <-l.heartbeats:
 			l.step(h)
@@ -72,11 +73,20 @@ func (l *life) tick() {
 	l.step(event.Tick{})
 }
 
+// hear steps the heartbeats that wait. They come before other events, as they
+// came in: one that is older than a fencing must not seem to follow it.
+func (l *life) hear() {
+	for range len(l.heartbeats) {
+		l.step(<-l.heartbeats)
+	}
+}
+
 // drain steps what has come meanwhile, as far as a batch goes.
 func (l *life) drain() {
 	for range batch {
 		select {
 		case e := <-l.events:
+			l.hear()
 			l.step(e)
 		case h := <-l.heartbeats:
 			l.step(h)

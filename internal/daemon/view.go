@@ -21,6 +21,9 @@ type view struct {
 
 func (v *view) init() { v.state, v.changed = &cluster.State{}, make(chan struct{}) }
 
+// forget begins anew with a core that knows nothing yet.
+func (v *view) forget() { v.set(func() { v.state, v.local = &cluster.State{}, nil }) }
+
 func (v *view) setState(s *cluster.State) { v.set(func() { v.state = s }) }
 func (v *view) setLocal(l *event.Local)   { v.set(func() { v.local = l }) }
 
