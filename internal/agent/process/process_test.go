@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -329,11 +330,14 @@ func TestEnvironmentAndUser(t *testing.T) {
 		"shell": "true", "command": `echo "$A|$B|$HA_RESOURCE|$(id -un)|$(pwd)"; exec sleep 600`,
 		"environment": `A="1 2" B=x`, "directory": "/tmp", "log": out,
 	}
-	want := "1 2|x|srv|root|/tmp\n"
-	if os.Getuid() == 0 {
-		params["user"] = "nobody"
-		want = "1 2|x|srv|nobody|/tmp\n"
+	who, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
 	}
+	if who.Uid == "0" {
+		who.Username, params["user"] = "nobody", "nobody"
+	}
+	want := "1 2|x|srv|" + who.Username + "|/tmp\n"
 	f.expect("start", event.CodeOK, params)
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
 		data, _ := os.ReadFile(out)
