@@ -144,10 +144,12 @@ func (g *generator) colocation() {
 		return
 	}
 	g.feature("colocation")
-	with, dependent, ok := g.pair()
-	if !ok {
+	i, j := g.IntN(len(g.tops)), g.IntN(len(g.tops))
+	if i == j {
 		return
 	}
+	// crm_simulate 2.1.5 does not heed colocations of a group's members for the group.
+	with, dependent := g.tops[min(i, j)].id, g.tops[max(i, j)].id
 	e.Attrs = append(e.Attrs, Attr{"rsc", dependent}, Attr{"with-rsc", with})
 	// crm_simulate 2.1.5 applies negative colocations in all roles but the one given.
 	negative := e.Attr("score")[0] == '-'

@@ -99,11 +99,15 @@ func (g *generator) migration(p *primSpec, home *nodeSpec) {
 
 func (g *generator) cloneHistory(t *topSpec) {
 	instance, promoted := 0, 0
+	partly := g.maybe(12, "clone-partly-active")
 	for _, n := range g.nodes {
 		if n.history == nil {
 			continue
 		}
-		active := g.chance(75) && instance < max(t.max, 1)
+		active := n.up && instance < max(t.max, 1)
+		if partly {
+			active = g.chance(60) && instance < max(t.max, 1)
+		}
 		role := "Started"
 		if t.kind == "promotable" {
 			role = "Unpromoted"
@@ -192,7 +196,7 @@ func (g *generator) activeOn(p *primSpec, n *nodeSpec, id, role string) {
 		}
 		rc := expected
 		if g.maybe(4, "failed-monitor") {
-			rc = pick(g, []int{1, 7, 7, 5, 9})
+			rc = pick(g, []int{1, 7, 7, 5})
 			g.failed(p, n, id, "monitor", m.interval*1000)
 		}
 		g.put(e, g.op(p, n, id, "monitor", m.interval*1000, expected, rc))
@@ -268,6 +272,8 @@ func (g *generator) pending(p *primSpec, n *nodeSpec, id, task string) *Element 
 		switch e.Attrs[i].Name {
 		case "call-id", "op-status":
 			e.Attrs[i].Value = "-1"
+		case "last-rc-change":
+			e.Attrs[i].Value = "1782863990"
 		case "transition-magic":
 			e.Attrs[i].Value = "-1:193;" + e.Attr("transition-key")
 		}
