@@ -150,6 +150,10 @@ func (g *generator) colocation() {
 	}
 	// crm_simulate 2.1.5 does not heed colocations of a group's members for the group.
 	with, dependent := g.tops[min(i, j)].id, g.tops[max(i, j)].id
+	if len(g.tops[max(i, j)].members) > 1 && e.Attr("score") != "-INFINITY" {
+		// It also lets a ban of a later member weigh fully in an optional colocation.
+		e.Attrs[1].Value = "INFINITY"
+	}
 	e.Attrs = append(e.Attrs, Attr{"rsc", dependent}, Attr{"with-rsc", with})
 	// crm_simulate 2.1.5 applies negative colocations in all roles but the one given.
 	negative := e.Attr("score")[0] == '-'

@@ -75,11 +75,11 @@ func TestAgainstReference(t *testing.T) {
 // compare returns what differs between the decisions on one document.
 func compare(sim Simulator, document *Element) ([]string, error) {
 	data := document.Bytes()
-	want, unique, err := sim.Run(data, moment)
+	want, facts, err := sim.Run(data, moment)
 	if err != nil {
 		return nil, err
 	}
-	got, err := safely(data, unique)
+	got, err := safely(data, facts)
 	if err != nil {
 		return nil, err
 	}
@@ -92,13 +92,13 @@ func compare(sim Simulator, document *Element) ([]string, error) {
 }
 
 // safely turns a panic of ours into an error that names the place.
-func safely(data []byte, unique map[string]bool) (out Outcome, err error) {
+func safely(data []byte, facts Facts) (out Outcome, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()
-	return Ours(data, moment, unique)
+	return Ours(data, moment, facts)
 }
 
 // keepSmall reduces a document on which the schedulers differ and keeps it with

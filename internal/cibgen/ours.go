@@ -11,9 +11,8 @@ import (
 	"linuxha/internal/scheduler/rehearsal"
 )
 
-// Ours decides on a document with our scheduler. unique names the primitives
-// whose instances differ from each other.
-func Ours(document []byte, now time.Time, unique map[string]bool) (Outcome, error) {
+// Ours decides on a document with our scheduler.
+func Ours(document []byte, now time.Time, facts Facts) (Outcome, error) {
 	cib, err := pacemaker.Parse(document, pacemaker.Options{Lenient: true})
 	if err != nil {
 		return Outcome{}, fmt.Errorf("import: %w", err)
@@ -38,19 +37,15 @@ func Ours(document []byte, now time.Time, unique map[string]bool) (Outcome, erro
 		}
 		resource := a.Instance
 		if resource != "" {
-			resource = Neutral(resource, unique)
+			resource = Neutral(resource, facts.Unique)
 		}
 		out.Actions = append(out.Actions, ActionLine(string(a.Kind), resource, a.Node, interval, detail))
 	}
 	after := rehearsal.Run(&cib.Status, plan, now, nil)
 	seen := scheduler.Observe(&cib.Config, after.Status, now)
-	up := map[string]bool{}
-	for _, n := range seen.Nodes {
-		up[n.Name] = n.State != "offline"
-	}
 	for _, a := range seen.Active {
-		if up[a.Node] {
-			out.State = append(out.State, StateLine(Neutral(a.Instance, unique), a.Node, a.Role))
+		if facts.Online[a.Node] {
+			out.State = append(out.State, StateLine(Neutral(a.Instance, facts.Unique), a.Node, a.Role))
 		}
 	}
 	sort.Strings(out.Actions)

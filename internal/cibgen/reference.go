@@ -19,6 +19,13 @@ type Outcome struct {
 	State   []string // "RESOURCE NODE ROLE" for all that is active afterwards, sorted
 }
 
+// Facts are what the reference says of a document that both outcomes are to be
+// put in terms of.
+type Facts struct {
+	Unique map[string]bool // primitives whose instances differ from each other
+	Online map[string]bool // nodes that are online afterwards
+}
+
 // Simulator is Pacemaker's crm_simulate, the reference to compare with.
 type Simulator struct {
 	Program string // path of crm_simulate
@@ -29,11 +36,11 @@ type Simulator struct {
 var ErrAborted = errors.New("crm_simulate gave up")
 
 // Run lets crm_simulate decide on a document at a moment, and returns the
-// outcome and which resources are globally unique instances.
-func (s Simulator) Run(document []byte, now time.Time) (Outcome, map[string]bool, error) {
+// outcome with the facts that it rests on.
+func (s Simulator) Run(document []byte, now time.Time) (Outcome, Facts, error) {
 	in, graph := filepath.Join(s.Dir, "in.xml"), filepath.Join(s.Dir, "graph.xml")
 	if err := os.WriteFile(in, document, 0o600); err != nil {
-		return Outcome{}, nil, err
+		return Outcome{}, Facts{}, err
 	}
 	_ = os.Remove(graph) // of the run before; may not exist
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -42,28 +49,28 @@ func (s Simulator) Run(document []byte, now time.Time) (Outcome, map[string]bool
 		"--save-graph", graph, "--set-datetime", now.UTC().Format("2006-01-02 15:04:05Z"))
 	text, err := cmd.Output()
 	if err != nil {
-		return Outcome{}, nil, fmt.Errorf("%w: %v", ErrAborted, err)
+		return Outcome{}, Facts{}, fmt.Errorf("%w: %v", ErrAborted, err)
 	}
 	result, err := Parse(text)
 	if err != nil {
-		return Outcome{}, nil, fmt.Errorf("%w: its output: %v", ErrAborted, err)
+		return Outcome{}, Facts{}, fmt.Errorf("%w: its output: %v", ErrAborted, err)
 	}
 	data, err := os.ReadFile(graph)
 	if err != nil {
-		return Outcome{}, nil, fmt.Errorf("%w: its graph: %v", ErrAborted, err)
+		return Outcome{}, Facts{}, fmt.Errorf("%w: its graph: %v", ErrAborted, err)
 	}
 	transitions, err := Parse(data)
 	if err != nil {
-		return Outcome{}, nil, fmt.Errorf("%w: its graph: %v", ErrAborted, err)
+		return Outcome{}, Facts{}, fmt.Errorf("%w: its graph: %v", ErrAborted, err)
 	}
-	unique := map[string]bool{}
+	unique, up := map[string]bool{}, map[string]bool{}
 	var out Outcome
 	for _, section := range result.Children {
 		switch section.Name {
 		case "cluster_status":
 			uniqueIn(section, false, unique)
 		case "revised_cluster_status":
-			out.State = finalState(section, unique)
+			out.State = finalState(section, unique, up)
 		}
 	}
 	for _, synapse := range transitions.Children {
@@ -80,7 +87,7 @@ func (s Simulator) Run(document []byte, now time.Time) (Outcome, map[string]bool
 	}
 	sort.Strings(out.Actions)
 	out.State = withoutCancelled(out)
-	return out, unique, nil
+	return out, Facts{unique, up}, nil
 }
 
 // withoutCancelled leaves out what is shown as active where a recurring monitor
@@ -133,9 +140,8 @@ func stripInstance(id string) string {
 	return id[:i]
 }
 
-// finalState lists what is active on nodes that are up.
-func finalState(section *Element, unique map[string]bool) []string {
-	up := map[string]bool{}
+// finalState lists what is active on nodes that are online, and notes those.
+func finalState(section *Element, unique, up map[string]bool) []string {
 	var lines []string
 	var visit func(*Element)
 	visit = func(e *Element) {
@@ -153,7 +159,7 @@ func finalState(section *Element, unique map[string]bool) []string {
 	for _, part := range section.Children {
 		if part.Name == "nodes" {
 			for _, n := range part.Children {
-				up[n.Attr("name")] = n.Attr("online") == "true" || n.Attr("unclean") == "true"
+				up[n.Attr("name")] = n.Attr("online") == "true"
 			}
 		}
 	}

@@ -377,7 +377,7 @@ func (u *historyReader) expired(e *event) bool {
 			clear = "reconnect interval is set"
 		}
 	}
-	if clear == "" && lastFailure && (e.Operation == taskStart || e.Operation == taskMonitor) && u.parametersChanged(e) {
+	if !expired && lastFailure && (e.Operation == taskStart || e.Operation == taskMonitor) && u.parametersChanged(e) {
 		clear = "resource parameters have changed"
 	}
 	if clear != "" {

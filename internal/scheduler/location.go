@@ -285,10 +285,18 @@ func (rn *run) applyLocationTo(r *resource, l *location, zero bool) {
 		if zero {
 			s = 0
 		}
+		if ns.node.isBundle() && !r.belongsIn(ns.node) {
+			s = -infinity
+		}
 		r.allowed.add(ns.node, s)
 		rn.note(r, ns.node, l.id, s)
 		r.setDiscovery(ns.node, l.discovery)
 	}
+}
+
+// belongsIn tells whether r is what the bundle node n exists for.
+func (r *resource) belongsIn(n *node) bool {
+	return r.topInBundle().parent != nil && r.top() == n.connection.parent
 }
 
 // hostKind says whose host counts for container-attribute-target=host: where
