@@ -53,8 +53,8 @@ func (h *Host) persist(p *event.Persist) {
 	took = max(took, d.last+1-w.now)
 	d.last = w.now + took
 	// A store that was the only one to hold something is beyond repair: only one of
-	// several is torn, while all is well.
-	if d.tear && len(w.hosts) > 1 && w.well() == "" {
+	// several is torn, while all has been well for a while.
+	if d.tear && w.settled() {
 		boot := h.boots
 		w.after(took/2, func() {
 			if h.power && h.boots == boot && len(d.writes) > 0 && d.writes[0].batch == p {
@@ -98,4 +98,14 @@ func (d *disk) killed(w *World) {
 		d.apply(d.writes[0].batch)
 	}
 	d.writes = nil
+}
+
+// settled tells whether all is well, and has been for a while.
+func (w *World) settled() bool {
+	for _, h := range w.hosts {
+		if h.daemon == nil || w.now-h.daemon.began < 15*time.Second {
+			return false
+		}
+	}
+	return len(w.hosts) > 1 && w.well() == ""
 }

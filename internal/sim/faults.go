@@ -48,7 +48,7 @@ func planFaults(s Shape, length time.Duration, rng *rand.Rand) []Fault {
 	for _, m := range mix {
 		total += m.weight
 	}
-	gap := time.Duration(10+rng.IntN(40)) * time.Second
+	gap := time.Duration(4+rng.IntN(30)) * time.Second
 	exponential := func(mean time.Duration) time.Duration { return time.Duration(rng.ExpFloat64() * float64(mean)) }
 	for at := exponential(gap); at < length; at += exponential(gap) {
 		pick := rng.IntN(total)

@@ -45,6 +45,7 @@ type daemon struct {
 	beat     *event.Heartbeat
 	sequence uint64
 	lastBeat time.Duration
+	began    time.Duration
 	turned   time.Duration // when the loop last turned
 	wake     time.Duration // next planned Tick, in world time
 	state    *cluster.State
@@ -135,7 +136,7 @@ func (h *Host) start() {
 		panic(fmt.Sprintf("start of %s: %v", h.name, err))
 	}
 	w.note("%s: daemon starts", h.name)
-	h.daemon = &daemon{core: c, replies: map[uint64]func(event.Reply){}, turned: w.now}
+	h.daemon = &daemon{core: c, replies: map[uint64]func(event.Reply){}, began: w.now, turned: w.now}
 	w.net.reset(h)
 	h.ready()
 	if h.daemon == nil {
