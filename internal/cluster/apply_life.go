@@ -163,6 +163,9 @@ func (a *applier) enter(m *Member, state NodeState, reason string) {
 		m.History, m.Reported = nil, false
 		m.WatchdogTimeout, m.Lease = 0, 0
 	}
+	if state != NodeOnline && slices.ContainsFunc(a.s.Moves, func(o Move) bool { return o.Node == m.Name }) {
+		a.s.Moves = slices.DeleteFunc(slices.Clone(a.s.Moves), func(o Move) bool { return o.Node == m.Name })
+	}
 	e := Event{Kind: "node", Node: m.Name, Text: fmt.Sprintf("%s is %s (was %s)", m.Name, state, was)}
 	if reason != "" {
 		e.Text += ": " + reason

@@ -401,7 +401,7 @@ func TestMovesAreNeverStored(t *testing.T) {
 	w.rejected("no resource", Command{Move: &Move{Resource: "nothing", Node: "b"}})
 	w.ok(Command{Move: &Move{Resource: "web", Node: "b"}}, Command{Move: &Move{Resource: "web", Away: "a"}})
 	c := w.s.SchedulerConfig()
-	if len(c.Locations) != 1 || c.Locations[0].Node != "a" || c.Locations[0].Score != "-INFINITY" || len(w.s.Config.Locations) != 0 {
+	if len(c.Locations) != 1 || c.Locations[0].Node != "b" || c.Locations[0].Score != "500000" || len(w.s.Config.Locations) != 0 {
 		t.Fatalf("got %+v, stored %+v", c.Locations, w.s.Config.Locations)
 	}
 	if len(c.Nodes) != 2 || len(w.s.Config.Nodes) != 0 {
@@ -410,6 +410,10 @@ func TestMovesAreNeverStored(t *testing.T) {
 	w.ok(Command{MoveDone: &Move{Resource: "web", Away: "a"}})
 	if len(w.s.SchedulerConfig().Locations) != 0 {
 		t.Fatal("a move left something behind")
+	}
+	w.ok(Command{Move: &Move{Resource: "web", Node: "b"}}, change(inc("b", 1, "b1"), NodeLost))
+	if len(w.s.Moves) != 0 {
+		t.Fatal("a move must end when its target is lost")
 	}
 }
 

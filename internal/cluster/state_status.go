@@ -93,6 +93,10 @@ func (s *State) nodeStatus(m *Member) NodeStatus {
 	return st
 }
 
+// moveScore is what a move adds to where it leads: more than people write, but a
+// wish and no ban, so that the resource runs elsewhere if it must.
+const moveScore = "500000"
+
 // SchedulerConfig returns the configuration that the scheduler gets: the stored
 // one, with an entry for every member that may run resources, and a location for
 // every move that is not yet fulfilled. Those are never stored.
@@ -109,11 +113,11 @@ func (s *State) SchedulerConfig() *Config {
 	}
 	c.Locations = slices.Clone(c.Locations)
 	for _, m := range s.Moves {
-		if m.Node != "" {
-			c.Locations = append(c.Locations, Location{ID: "move-" + m.Resource, Resource: m.Resource, Node: m.Node, Score: Infinity})
-		}
-		if m.Away != "" {
-			c.Locations = append(c.Locations, Location{ID: "move-away-" + m.Resource, Resource: m.Resource, Node: m.Away, Score: "-" + Infinity})
+		for i := range s.Members {
+			node := &s.Members[i]
+			if !s.IsWitness(node) && (m.Node == node.Name || m.Node == "" && m.Away != node.Name) {
+				c.Locations = append(c.Locations, Location{ID: "move-" + m.Resource + "-" + node.Name, Resource: m.Resource, Node: node.Name, Score: moveScore})
+			}
 		}
 	}
 	return &c
