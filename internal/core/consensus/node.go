@@ -365,6 +365,7 @@ func (n *Node) apply(m *raftpb.Message, out *Output) error {
 		}
 		if change != nil {
 			n.conf, n.confAt, n.must = n.raw.ApplyConfChange(change), e.GetIndex(), true
+			n.trace = append(n.trace, fmt.Sprintf("from %d on voters are %d (outgoing %d), learners %d", n.confAt, n.conf.GetVoters(), n.conf.GetVotersOutgoing(), n.conf.GetLearners()))
 		}
 		n.applied = e.GetIndex()
 		out.Committed = append(out.Committed, e)

@@ -39,6 +39,9 @@ func (s *Streams) receive(conn *tls.Conn, peer string) error {
 		return fmt.Errorf("it says that it is %s, its certificate is of %s", h.Incarnation.Node, peer)
 	}
 	from := s.sender(peer)
+	if from == nil {
+		return errEnded
+	}
 	last, err := from.begin(h, conn)
 	if err != nil {
 		return err
@@ -108,10 +111,14 @@ func (a *acks) send() {
 	}
 }
 
-// sender returns what is remembered of a dialling node.
+// sender returns what is remembered of a dialling node; nil once the streams are
+// closed.
 func (s *Streams) sender(name string) *sender {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
 	from := s.heard[name]
 	if from == nil {
 		from = &sender{}
@@ -125,6 +132,9 @@ func (s *Streams) sender(name string) *sender {
 func (from *sender) begin(h *hello, conn *tls.Conn) (uint64, error) {
 	from.mu.Lock()
 	defer from.mu.Unlock()
+	if from.ended {
+		return 0, errEnded
+	}
 	if h.Incarnation.Counter < from.incarnation.Counter {
 		return 0, fmt.Errorf("a stream of incarnation %d, which %d has replaced", h.Incarnation.Counter, from.incarnation.Counter)
 	}
@@ -136,6 +146,17 @@ func (from *sender) begin(h *hello, conn *tls.Conn) (uint64, error) {
 	}
 	from.conn = conn
 	return from.last, nil
+}
+
+// end closes the connection, and takes no other.
+func (from *sender) end() {
+	from.mu.Lock()
+	defer from.mu.Unlock()
+	from.ended = true
+	if from.conn != nil {
+		from.conn.NetConn().Close()
+		from.conn = nil
+	}
 }
 
 // hand gives a message on, unless it came before; it fails once another

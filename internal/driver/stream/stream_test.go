@@ -322,3 +322,35 @@ func TestMessageOfAnother(t *testing.T) {
 		t.Error("a message in another node's name came through")
 	}
 }
+
+// A node that joins afresh begins new streams on the listener that it has: what
+// peers send must reach these, not the former ones.
+func TestNewStreamsOnTheSameListener(t *testing.T) {
+	authority := keystest.NewAuthority(t)
+	alpha := startNode(t, authority, "alpha", 1, "127.0.0.1:17698")
+	beta := startNode(t, authority, "beta", 1, "127.0.0.2:17698")
+	alpha.SetPeer("beta", []netip.AddrPort{netip.MustParseAddrPort("127.0.0.2:17698")}, 1)
+	alpha.send("beta", 1)
+	beta.expect(t, 1)
+
+	options := beta.options
+	options.Self.Counter = 2
+	received := make(chan event.Message, 10)
+	options.Received = func(_ string, m event.Message) { received <- m }
+	beta.Streams.Close()
+	again := New(options, beta.listener)
+	t.Cleanup(again.Close)
+	for number := uint64(2); ; number++ {
+		alpha.send("beta", number) // what was on its way to the former incarnation may be lost
+		select {
+		case <-received:
+			return
+		case <-beta.received:
+			t.Fatal("the former streams still receive")
+		case <-time.After(100 * time.Millisecond):
+		}
+		if number == 200 {
+			t.Fatal("nothing reaches the new streams")
+		}
+	}
+}

@@ -50,6 +50,7 @@ type sender struct {
 	incarnation cluster.Incarnation
 	last        uint64 // number of the newest message handed over
 	conn        *tls.Conn
+	ended       bool // the streams are closed
 }
 
 // New makes the streams; l serves what peers dial.
@@ -118,7 +119,8 @@ func (s *Streams) Forget(name string) {
 	}
 }
 
-// Close ends all streams to peers; those from them end with the listener.
+// Close ends all streams, to peers and from them: nothing is received afterwards.
+// The listener may serve other Streams from then on.
 func (s *Streams) Close() {
 	s.mu.Lock()
 	if !s.closed {
@@ -128,7 +130,14 @@ func (s *Streams) Close() {
 	for _, p := range s.peers {
 		p.end()
 	}
+	var senders []*sender
+	for _, from := range s.heard {
+		senders = append(senders, from)
+	}
 	s.mu.Unlock()
+	for _, from := range senders {
+		from.end()
+	}
 	s.done.Wait()
 }
 
