@@ -181,7 +181,7 @@ func TestGateEndsWithDaemon(t *testing.T) {
 	}
 	mark := filepath.Join(t.TempDir(), "ran")
 	daemon := exec.Command(os.Args[0], "-test.run=^TestGateEndsWithDaemon$")
-	daemon.Env = append(os.Environ(), "SPAWN_TEST_MARK="+mark)
+	daemon.Env = append(os.Environ(), "SPAWN_TEST_MARK="+mark, "TMPDIR="+t.TempDir())
 	daemon.Run()
 	data, err := os.ReadFile(mark + ".pid")
 	if err != nil {
