@@ -3,6 +3,14 @@ package scheduler
 // createProbes asks every node for the state of every resource that is unknown
 // there (SEMANTICS 18).
 func (rn *run) createProbes() {
+	var unknown []*resource // somewhere
+	if rn.options.startupProbes {
+		for _, r := range rn.resources {
+			if r.unknownSomewhere(len(rn.nodes)) {
+				unknown = append(unknown, r)
+			}
+		}
+	}
 	for _, n := range rn.nodes {
 		switch {
 		case !n.online:
@@ -11,11 +19,25 @@ func (rn *run) createProbes() {
 			}
 		case n.unclean || n.noProbes:
 		default:
-			for _, r := range rn.resources {
+			for _, r := range unknown {
 				rn.probe(r, n)
 			}
 		}
 	}
+}
+
+// unknownSomewhere tells whether r, or something in it, is not known on all of
+// that many nodes.
+func (r *resource) unknownSomewhere(nodes int) bool {
+	if r.isPrimitive() {
+		return r.known.len() < nodes
+	}
+	for _, part := range r.parts() {
+		if part.unknownSomewhere(nodes) {
+			return true
+		}
+	}
+	return false
 }
 
 // probe creates the probes of r on n that are needed and reports whether there
@@ -119,8 +141,7 @@ func (rn *run) keepReplicasApart(b *resource, p *replica) {
 func (rn *run) probePrimitive(r *resource, n *node) bool {
 	top := r.topInBundle()
 	switch {
-	case !rn.options.startupProbes,
-		n.behindConnection() && (r.isFence || r.isConnection),
+	case n.behindConnection() && (r.isFence || r.isConnection),
 		n.isGuest() && rn.createsGuest(r),
 		r.container != nil && !r.isConnection,
 		n.isBundle() && r.allowed.at(n) == absent, // for what is inside only
