@@ -195,7 +195,11 @@ func (c *Core) Step(now event.Time, ev event.Event) {
 
 // settle lets every part look at what has changed, until nothing does.
 func (c *Core) settle() {
-	if c.over || c.disk.first() {
+	if c.over {
+		return
+	}
+	c.expireRequests()
+	if c.disk.first() {
 		return
 	}
 	c.detector.Tick(c.now.Mono)
@@ -252,6 +256,7 @@ func (c *Core) exit(e event.Exit) {
 	}
 	c.out.Exit = &e
 	c.over = true
+	c.dropRequests(e.Reason)
 	c.trace("exit: %s", e.Reason)
 }
 

@@ -46,7 +46,7 @@ func (c *Core) requested(e event.Requested) {
 	c.requests.list = append(c.requests.list, &request{id: e.ID, number: c.number, wish: e.Request, deadline: c.now.Mono + requestTime})
 }
 
-// keepRequests hands requests to the leader, and gives up those that took too long.
+// keepRequests hands requests to the leader.
 func (c *Core) keepRequests() {
 	r := &c.requests
 	leader, term := c.raft.Leader(), c.raft.Term()
@@ -64,6 +64,11 @@ func (c *Core) keepRequests() {
 		}
 		q.leader, q.term = leader, term
 	}
+}
+
+// expireRequests gives up those that took too long.
+func (c *Core) expireRequests() {
+	r := &c.requests
 	r.list = slices.DeleteFunc(r.list, func(q *request) bool {
 		if c.now.Mono < q.deadline {
 			return false
@@ -75,6 +80,14 @@ func (c *Core) keepRequests() {
 		c.out.Replies = append(c.out.Replies, event.Reply{ID: q.id, Err: refusal})
 		return true
 	})
+}
+
+// dropRequests answers all that are left when the core ends.
+func (c *Core) dropRequests(reason string) {
+	for _, q := range c.requests.list {
+		c.out.Replies = append(c.out.Replies, event.Reply{ID: q.id, Err: refuse("timeout", "this node's daemon ends (%s): the outcome is unknown, ask again on another node", reason)})
+	}
+	c.requests.list = nil
 }
 
 // proposed takes the request of a peer.
