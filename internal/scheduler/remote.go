@@ -13,8 +13,8 @@ func (rn *run) orderRemoteActions() {
 			rn.order(exactly(a), of(r, taskStart), relSeq)
 			continue
 		}
-		if a.node == nil || !a.node.behindConnection() || a.node.connection == nil {
-			continue
+		if a.pseudo || a.node == nil || !a.node.behindConnection() || a.node.connection == nil {
+			continue // what is implied, such as the start that ends a migration, needs no connection
 		}
 		connection := a.node.connection
 		if a.task == taskStart {
