@@ -133,11 +133,14 @@ func (g *generator) expression() *Element {
 func (g *generator) colocation() {
 	e := el("rsc_colocation", "id", g.id("col"), "score", g.score())
 	if g.maybe(15, "colocation-set") {
-		sets := g.sets(func(s *Element) {
+		sets := g.sets(false, func(s *Element) {
 			if r := g.role(15); r != "" && e.Attr("score")[0] != '-' {
 				s.Attrs = append(s.Attrs, Attr{"role", r})
 			}
 		})
+		if len(sets) == 0 {
+			return
+		}
 		slices.Reverse(sets) // earlier sets depend on later ones
 		e.add(sets...)
 		g.constraints.add(e)
@@ -150,8 +153,8 @@ func (g *generator) colocation() {
 	}
 	// crm_simulate 2.1.5 does not heed colocations of a group's members for the group.
 	with, dependent := g.tops[min(i, j)].id, g.tops[max(i, j)].id
-	if len(g.tops[max(i, j)].members) > 1 && e.Attr("score") != "-INFINITY" {
-		// It also lets a ban of a later member weigh fully in an optional colocation.
+	if d := g.tops[max(i, j)]; (d.grouped || d.kind == "bundle") && e.Attr("score") != "-INFINITY" {
+		// It also weighs groups, bundles and what depends on them differently in optional ones.
 		e.Attrs[1].Value = "INFINITY"
 	}
 	e.Attrs = append(e.Attrs, Attr{"rsc", dependent}, Attr{"with-rsc", with})
@@ -173,8 +176,11 @@ func (g *generator) colocation() {
 }
 
 // sets makes one to three resource sets without a resource twice, in order.
-func (g *generator) sets(extra func(*Element)) []*Element {
+func (g *generator) sets(groups bool, extra func(*Element)) []*Element {
 	order := g.Perm(len(g.tops))
+	if !groups {
+		order = slices.DeleteFunc(order, func(i int) bool { return g.tops[i].grouped || g.tops[i].kind == "bundle" })
+	}
 	order = order[:min(len(order), 2+g.IntN(5))]
 	slices.Sort(order)
 	var out []*Element
@@ -204,7 +210,7 @@ func (g *generator) order() {
 		e.Attrs = append(e.Attrs, Attr{"symmetrical", "false"})
 	}
 	if g.maybe(15, "order-set") {
-		e.add(g.sets(func(s *Element) {
+		e.add(g.sets(true, func(s *Element) {
 			if g.maybe(15, "require-all=false") {
 				s.Attrs = append(s.Attrs, Attr{"require-all", "false"})
 			}

@@ -83,7 +83,7 @@ func compare(sim Simulator, document *Element) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	got.State = withoutCancelled(got)
+	got.State = withoutAccidents(got)
 	difference := Difference(want.Actions, got.Actions)
 	for _, line := range Difference(want.State, got.State) {
 		difference = append(difference, "state "+line)

@@ -72,6 +72,7 @@ type topSpec struct {
 	kind    string // primitive group clone promotable bundle
 	members []*primSpec
 	unique  bool
+	grouped bool // a group or a clone of one
 	max     int
 }
 

@@ -86,23 +86,26 @@ func (s Simulator) Run(document []byte, now time.Time) (Outcome, Facts, error) {
 		}
 	}
 	sort.Strings(out.Actions)
-	out.State = withoutCancelled(out)
+	out.State = withoutAccidents(out)
 	return out, Facts{unique, up}, nil
 }
 
-// withoutCancelled leaves out what is shown as active where a recurring monitor
-// was cancelled: crm_simulate 2.1.5 records a cancellation like an operation that
-// found the resource active, even after its stop.
-func withoutCancelled(o Outcome) []string {
-	cancelled := map[string]bool{}
+// withoutAccidents leaves out what is shown as active where the rehearsal of the
+// actions decides it by accident: crm_simulate 2.1.5 records a cancelled monitor,
+// and one that runs on a node after the stop there, as having found the resource
+// active.
+func withoutAccidents(o Outcome) []string {
+	seen := map[string]bool{}
 	for _, line := range o.Actions {
-		if words := strings.Fields(line); words[0] == "cancel" && len(words) > 2 {
-			cancelled[words[1]+" "+words[2]] = true
+		if words := strings.Fields(line); len(words) > 2 {
+			seen[words[0]+" "+words[1]+" "+words[2]] = true
 		}
 	}
 	var kept []string
 	for _, line := range o.State {
-		if words := strings.Fields(line); !cancelled[words[0]+" "+words[1]] {
+		words := strings.Fields(line)
+		where := " " + words[0] + " " + words[1]
+		if !seen["cancel"+where] && !(seen["stop"+where] && seen["monitor"+where] && !seen["start"+where]) {
 			kept = append(kept, line)
 		}
 	}

@@ -38,7 +38,7 @@ func (g *generator) topLevel() {
 		g.top(p.element, &topSpec{id: p.id, kind: "primitive", members: []*primSpec{p}})
 	case roll < 62:
 		e, members := g.group(g.IntN(3)+1, false)
-		g.top(e, &topSpec{id: e.Attr("id"), kind: "group", members: members})
+		g.top(e, &topSpec{id: e.Attr("id"), kind: "group", members: members, grouped: true})
 	case roll < 78:
 		g.clone(false)
 	case roll < 90:
@@ -221,7 +221,7 @@ func (g *generator) clone(promotable bool) {
 	if g.maybe(20, "cloned-group") {
 		inner, members := g.group(1+g.IntN(2), promotable)
 		e.add(inner)
-		t.members = members
+		t.members, t.grouped = members, true
 	} else {
 		p := g.dummy(promotable)
 		e.add(p.element)

@@ -222,7 +222,7 @@ func (rn *run) promotionNode(c, i *resource) *node {
 		if currentRoleOf(i) != rolePromoted {
 			return nil
 		}
-	case i.promotion < 0 || !n.availableWithGuest():
+	case i.priority < 0 || i.promotion < 0 || !n.availableWithGuest():
 		return nil
 	}
 	if c.allowed.at(n) == absent || (i.managed && int(c.counts[n.index]) >= c.clone.promotedNodeMax) {
