@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -37,18 +38,36 @@ type node struct {
 	links  []string
 	daemon *exec.Cmd
 	ended  chan error
-	log    *bytes.Buffer
+	log    *logBuffer
+}
+
+// logBuffer takes a daemon's log while the test reads it.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 // newNode prepares node number n of the test with two links.
 func newNode(t *testing.T, port, n int) *node {
-	host := &node{t: t, name: fmt.Sprint("node", n), root: t.TempDir(), log: new(bytes.Buffer)}
+	host := &node{t: t, name: fmt.Sprint("node", n), root: t.TempDir(), log: new(logBuffer)}
 	for link := range 2 {
 		host.links = append(host.links, fmt.Sprintf("127.77.%d.%d:%d", link, n, port))
 	}
 	t.Cleanup(func() {
 		host.kill()
-		if bytes.Contains(host.log.Bytes(), []byte("DATA RACE")) { // seen with -race only
+		if strings.Contains(host.log.String(), "DATA RACE") { // seen with -race only
 			t.Errorf("%s has a data race", host.name)
 		}
 		if t.Failed() {
@@ -316,6 +335,30 @@ func TestLostState(t *testing.T) {
 			}
 			return online(nodes...)
 		})
+	}
+}
+
+// TestStopWhileAlone stops a node that waits for a member to let it in.
+func TestStopWhileAlone(t *testing.T) {
+	nodes := makeCluster(t, 17714, 2)
+	for _, n := range nodes {
+		n.kill()
+	}
+	if err := os.Remove(filepath.Join(nodes[1].root, "var/lib/ha/state.db")); err != nil {
+		t.Fatal(err)
+	}
+	nodes[1].start()
+	until(t, "it asks in vain", func() error {
+		if !strings.Contains(nodes[1].log.String(), "cannot join afresh yet") {
+			return fmt.Errorf("it has not said so")
+		}
+		return nil
+	})
+	if err := nodes[1].daemon.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := nodes[1].wait(); err != nil {
+		t.Errorf("a stop while it waits: %v", err)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,9 +26,12 @@ type Options struct {
 	Root    Root
 	Version string
 	Log     *slog.Logger
-	// Ready is called once the node takes part; may be nil.
+	// Ready is called once the node takes part, or tries to join afresh; may be nil.
 	Ready func()
 }
+
+// errStopped says that the daemon was asked to stop before its core ran.
+var errStopped = errors.New("asked to stop while joining afresh")
 
 // Daemon is one process. It lives on when its core has to join afresh.
 type Daemon struct {
@@ -44,6 +48,7 @@ type Daemon struct {
 	measures    measures
 	view        view
 	stopping    chan event.Stopping
+	ready       sync.Once
 	life        atomic.Pointer[life] // the present one; nil between lives
 	counter     uint64               // of the newest incarnation
 }
@@ -124,9 +129,21 @@ func (d *Daemon) Run(ctx context.Context) error {
 		d.log.Warn("this node joins afresh", "reason", exit.Reason)
 		// A counter is never used twice: it is part of what heartbeats are sealed with.
 		stored.Identity.Counter = max(stored.Identity.Counter, d.counter)
-		if stored, err = d.rejoin(ctx, stored); err != nil || ctx.Err() != nil {
+		d.isReady()
+		stored, err = d.rejoin(ctx, stored)
+		if errors.Is(err, errStopped) {
+			d.log.Info("this daemon ends", "reason", err)
+			return nil
+		}
+		if err != nil || ctx.Err() != nil {
 			return err
 		}
+	}
+}
+
+func (d *Daemon) isReady() {
+	if d.options.Ready != nil {
+		d.ready.Do(d.options.Ready)
 	}
 }
 
@@ -159,8 +176,8 @@ func (d *Daemon) rejoin(ctx context.Context, old event.Stored) (event.Stored, er
 		select {
 		case <-ctx.Done():
 			return event.Stored{}, nil
-		case stop := <-d.stopping:
-			return event.Stored{}, fmt.Errorf("stopped (restart: %v) before the node could join afresh", stop.Restart)
+		case <-d.stopping:
+			return event.Stored{}, errStopped
 		case <-time.After(rejoinPause):
 		}
 	}

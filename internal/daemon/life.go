@@ -196,9 +196,7 @@ func (l *life) connect() error {
 		l.links.Send(l.heartbeat)
 	}
 	l.working.Go(l.watchCarriers)
-	if d.options.Ready != nil {
-		d.options.Ready()
-	}
+	d.isReady()
 	d.log.Info("this node takes part", "node", l.incarnation.Node, "incarnation", l.incarnation.Counter, "links", d.settings.Links)
 	return nil
 }

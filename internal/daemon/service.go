@@ -19,6 +19,8 @@ Description=Linux-HA cluster node
 Documentation=man:ha(8)
 Wants=network-online.target
 After=network-online.target dbus.service time-sync.target
+StartLimitIntervalSec=60
+StartLimitBurst=60
 
 [Service]
 Type=notify
