@@ -98,7 +98,11 @@ func neutralise(a *cluster.Action) neutralAction {
 	if len(a.Params) > 0 && !a.Implied {
 		x.Params = map[string]string{}
 		for _, p := range a.Params {
-			x.Params[p.Name] = p.Value
+			// What is compared with keeps parameters as XML attributes, whose
+			// names cannot begin with a digit.
+			if p.Name == "" || p.Name[0] < '0' || p.Name[0] > '9' {
+				x.Params[p.Name] = p.Value
+			}
 		}
 	}
 	return x
