@@ -31,7 +31,7 @@ var mayImport = map[string][]string{
 	"scheduler":    {"cluster"},
 	"pacemaker":    {"cluster"},
 	"core":         {"cluster"},
-	"cibgen":       {}, // random problems for the scheduler's tests
+	"cibgen":       {"cluster", "pacemaker", "scheduler"}, // random problems for the scheduler's tests
 	"agent":        {"cluster", "core"},
 	"driver":       {"cluster", "core"},
 	"sim":          {"cluster", "core", "scheduler"},
