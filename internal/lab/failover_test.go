@@ -112,7 +112,7 @@ func otherThan(l *lab.Lab, nodes ...string) string {
 // node was fenced and nothing runs twice.
 func movedFrom(t *testing.T, l *lab.Lab, lost string, before map[string]int) {
 	t.Helper()
-	s := await(t, l, "the service runs elsewhere", func(s *api.Status) bool {
+	await(t, l, "the service runs elsewhere", func(s *api.Status) bool {
 		node := lab.ServedBy(s)
 		return node != "" && node != lost
 	})
@@ -120,7 +120,7 @@ func movedFrom(t *testing.T, l *lab.Lab, lost string, before map[string]int) {
 		t.Errorf("%s was recovered from without a fencing", lost)
 	}
 	must(t, l.Heal(""))
-	s = awaitWhole(t, l)
+	s := awaitWhole(t, l)
 	if found := servers(t, l); len(found) != 1 || found[0] != lab.ServedBy(s) {
 		t.Errorf("the service is on %v, the cluster says %q", found, lab.ServedBy(s))
 	}
