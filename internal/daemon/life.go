@@ -34,7 +34,8 @@ type life struct {
 	events     chan event.Event
 	heartbeats chan event.HeartbeatReceived
 	saves      chan *event.Persist
-	work       chan func() // what touches agents, in order
+	members    chan []cluster.Member // the newest, to be written down
+	work       chan func()           // what touches agents, in order
 
 	runner   *agent.Runner
 	watchdog atomic.Pointer[watchdog.Device] // nil: none is armed
@@ -73,7 +74,7 @@ func (d *Daemon) live(ctx context.Context, stored event.Stored) (*event.Exit, er
 	l := &life{
 		d: d, ended: make(chan struct{}), peers: peers,
 		events: make(chan event.Event, eventQueue), heartbeats: make(chan event.HeartbeatReceived, heartbeatQueue),
-		saves: make(chan *event.Persist, 1), work: make(chan func(), workQueue),
+		saves: make(chan *event.Persist, 1), work: make(chan func(), workQueue), members: make(chan []cluster.Member, 1),
 		waiting: map[uint64]chan event.Reply{}, asks: make(chan ask),
 	}
 	l.core, err = core.New(core.Options{
@@ -98,6 +99,7 @@ func (d *Daemon) live(ctx context.Context, stored event.Stored) (*event.Exit, er
 	d.life.Store(l)
 	l.working.Go(l.save)
 	l.working.Go(l.runWork)
+	l.working.Go(l.writeDown)
 	exit := l.loop(ctx)
 	if exit != nil && exit.Reset {
 		d.reset(exit.Reason)
@@ -254,13 +256,27 @@ func (l *life) addresses() map[string][]netip.AddrPort {
 	return out
 }
 
-// keepMembers writes down whom to ask when the state is lost.
+// keepMembers has it written down whom to ask when the state is lost.
 func (l *life) keepMembers(members []cluster.Member) {
-	l.do(func() {
-		if err := writeMembers(l.d.root, members); err != nil {
-			l.d.log.Error("the members are not written down", "error", err)
+	select {
+	case <-l.members: // what was not written yet is out of date
+	default:
+	}
+	l.members <- members // there is room: the loop alone puts something in
+}
+
+// writeDown writes down the members as they change.
+func (l *life) writeDown() {
+	for {
+		select {
+		case <-l.ended:
+			return
+		case members := <-l.members:
+			if err := writeMembers(l.d.root, members); err != nil {
+				l.d.log.Error("the members are not written down", "error", err)
+			}
 		}
-	})
+	}
 }
 
 // detection returns the times in force.
