@@ -67,7 +67,7 @@ against what really happened in its world. The same seed makes the same run.`,
 }
 
 func runSeeds(out *bufio.Writer, first uint64, count int, o sim.Options, limit time.Duration, shrink, asJSON bool) error {
-	done, began := 0, time.Now()
+	done, failed, began := 0, 0, time.Now()
 	s := sim.Many(first, count, o, func(r *sim.Result) bool {
 		if done++; done%100 == 0 {
 			fmt.Fprintf(os.Stderr, "ha: %d of %d seeds\n", done, count)
@@ -75,7 +75,8 @@ func runSeeds(out *bufio.Writer, first uint64, count int, o sim.Options, limit t
 		if r.Failed() {
 			fmt.Fprintf(os.Stderr, "ha: seed %d: %v\n", r.Shape.Seed, r.Breaches[0])
 		}
-		return limit == 0 || time.Since(began) < limit
+		failed += len(r.Breaches)
+		return (limit == 0 || time.Since(began) < limit) && failed < 20
 	})
 	if shrink {
 		for i, r := range s.Failures {

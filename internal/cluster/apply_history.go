@@ -50,7 +50,7 @@ func (a *applier) report(c *Report) *Rejection {
 	}
 	m.History = slices.Clone(c.History)
 	slices.SortStableFunc(m.History, func(x, y ResourceHistory) int { return compareText(x.ID, y.ID) })
-	m.Reported = true
+	m.Reported, m.Unsure = true, nil
 	m.LastCall = max(m.LastCall, c.LastCall)
 
 	// Grants of this boot pass on to what is active; the others end.
@@ -98,6 +98,9 @@ func (a *applier) history(c *HistoryChange) *Rejection {
 			})
 		}
 		return nil
+	}
+	if slices.Contains(m.Unsure, c.Resource) && c.Entry.Status != 1 {
+		m.Unsure = slices.DeleteFunc(slices.Clone(m.Unsure), func(name string) bool { return name == c.Resource })
 	}
 	h := a.historyOf(m, c.Resource, true)
 	h.Agent = c.Agent
@@ -244,6 +247,9 @@ func (a *applier) historyEvent(m *Member, c *HistoryChange) {
 
 // MayRun tells whether by its history an instance is, or may be, active on m.
 func (m *Member) MayRun(instance string) bool {
+	if slices.Contains(m.Unsure, instance) || slices.Contains(m.Unsure, ConfiguredID(instance)) {
+		return true
+	}
 	for i := range m.History {
 		id := m.History[i].ID
 		if (id == instance || id == ConfiguredID(instance)) && m.History[i].Active() {
@@ -290,6 +296,11 @@ func (a *applier) forget(c *HistoryForget) *Rejection {
 		}
 		m := a.member(a.s.Members[i].Name)
 		if !c.Failcount {
+			for k := range m.History {
+				if h := &m.History[k]; matchesResource(h.ID, c.Resource) && h.Active() && !slices.Contains(m.Unsure, h.ID) {
+					m.Unsure = append(slices.Clone(m.Unsure), h.ID)
+				}
+			}
 			m.History = slices.DeleteFunc(slices.Clone(m.History), func(h ResourceHistory) bool { return matchesResource(h.ID, c.Resource) })
 		} else {
 			for _, h := range m.History {

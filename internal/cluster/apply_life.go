@@ -56,7 +56,7 @@ func (a *applier) newLife(m *Member, c *NodeChange) *Rejection {
 	} else {
 		// Another boot id: nothing of the former boot is left.
 		a.releaseBoot(m.Name, m.Incarnation.Boot)
-		m.Attributes, m.History = nil, nil
+		m.Attributes, m.History, m.Unsure = nil, nil, nil
 	}
 	m.Incarnation = c.Incarnation
 	m.LastCall = 0
@@ -127,9 +127,6 @@ func (a *applier) timed(m *Member) *Rejection {
 // lossFinal refuses what has been fenced, or may have been: once the fencing of a
 // lost incarnation began, only another boot brings the node back.
 func (a *applier) lossFinal(m *Member) *Rejection {
-	if mutant.Is("take a node back after its fencing began") {
-		return nil
-	}
 	if m.State == NodeFenced {
 		return reject("unsafe", "%s was fenced: it must boot before it joins again", m.Name)
 	}
@@ -157,10 +154,10 @@ func (a *applier) enter(m *Member, state NodeState, reason string) {
 		m.Reported = false
 	case NodeFenced:
 		a.releaseBoot(m.Name, m.Incarnation.Boot)
-		m.Attributes, m.History, m.Reported = nil, nil, false
+		m.Attributes, m.History, m.Unsure, m.Reported = nil, nil, nil, false
 		m.WatchdogTimeout, m.Lease = 0, 0
 	case NodeOffline:
-		m.History, m.Reported = nil, false
+		m.History, m.Unsure, m.Reported = nil, nil, false
 		m.WatchdogTimeout, m.Lease = 0, 0
 	}
 	if state != NodeOnline && slices.ContainsFunc(a.s.Moves, func(o Move) bool { return o.Node == m.Name }) {
@@ -253,7 +250,7 @@ func (a *applier) fenceEnd(c *FenceEnd) *Rejection {
 		e.Severity = "error"
 	}
 	a.event(e)
-	if m := a.member(c.Target.Node); success && ended.ends() && m != nil && m.Incarnation.Same(c.Target) && m.State != NodeFenced {
+	if m := a.member(c.Target.Node); success && ended.ends() && m != nil && (m.Incarnation.Same(c.Target) || mutant.Is("admit while a fencing is open")) && m.State != NodeFenced {
 		a.enter(m, NodeFenced, "confirmed off")
 	}
 	return nil

@@ -366,6 +366,10 @@ func TestHistory(t *testing.T) {
 	if w.s.Member("a").HistoryOf("web") != nil {
 		t.Fatal("history is still there")
 	}
+	// What ran before its history was erased may still run.
+	w.ok(grant("web", "Started", a), result(a, 7, "web", "start", 0), Command{Forget: &HistoryForget{Resource: "web"}})
+	w.rejected("unsafe: release of web", Command{Release: &Release{IDs: []uint64{w.s.Grants[0].ID}, Holder: a}})
+	w.ok(result(a, 8, "web", "monitor", 7), Command{Release: &Release{IDs: []uint64{w.s.Grants[0].ID}, Holder: a}})
 }
 
 func TestProbeThatFindsSomethingAdoptsIt(t *testing.T) {

@@ -89,6 +89,10 @@ type Member struct {
 	Attributes []NVPair          `json:"attributes,omitempty"` // transient, by name; gone with the incarnation's boot
 	History    []ResourceHistory `json:"history,omitempty"`    // by resource name
 	LastCall   int               `json:"last_call,omitempty"`  // newest result of this incarnation in History
+
+	// Unsure names resources that may be active though History was erased: until
+	// the next result their grants cannot be released.
+	Unsure []string `json:"unsure,omitempty"`
 }
 
 // Grant is the right of one incarnation to have a resource in a role. An

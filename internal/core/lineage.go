@@ -3,8 +3,6 @@ package core
 import (
 	"linuxha/internal/core/event"
 	"linuxha/internal/core/heartbeat"
-
-	"linuxha/internal/cluster/mutant"
 )
 
 // ancestors returns the lineages that ours came from, newest first, each with the
@@ -36,7 +34,7 @@ func (c *Core) meet(p *heartbeat.Packet) {
 		if a.Lineage != own {
 			continue
 		}
-		if a.Branch < c.raft.Commit() && !mutant.Is("drop what the other lineage lacks") {
+		if a.Branch < c.raft.Commit() {
 			c.part(p, "it lacks what is committed here")
 		} else if p.Leader != 0 && p.Leader == p.RaftID {
 			c.exit(event.Exit{Code: 1, Rejoin: true, Reason: "the cluster went on without this node, led by " + p.Node})

@@ -22,9 +22,6 @@ const (
 // lossIsFinal tells whether m is lost for good: its fencing has begun, so only
 // another boot brings it back (rule 4).
 func (c *Core) lossIsFinal(m *cluster.Member) bool {
-	if mutant.Is("take a node back after its fencing began") {
-		return false
-	}
 	if m.State == cluster.NodeFenced {
 		return true
 	}

@@ -15,6 +15,8 @@ type agents struct {
 	active map[string]bool            // services that run, by the name agents use
 	runs   []*agentRun                // begun, and not yet told to a daemon
 	record map[string]event.Operation // newest successful start of each, until its stop
+
+	ordered map[string]bool // what was run by order in this boot
 }
 
 // agentRun is one run of an agent.
@@ -29,7 +31,7 @@ type agentRun struct {
 }
 
 func newAgents(h *Host) agents {
-	return agents{h: h, boot: h.boots, active: map[string]bool{}, record: map[string]event.Operation{}}
+	return agents{h: h, boot: h.boots, active: map[string]bool{}, record: map[string]event.Operation{}, ordered: map[string]bool{}}
 }
 
 // recorded is what a starting daemon finds.
@@ -95,6 +97,16 @@ func (a *agents) run(op event.Operation) {
 	h, w := a.h, a.h.w
 	r := &agentRun{op: op, began: w.now}
 	a.runs = append(a.runs, r)
+	if op.Agent.Class != "stonith" && (op.Action == "start" || op.Action == "migrate_from") {
+		w.truth.Begun(w.now, h.name, op.Instance)
+	}
+	if op.Interval == 0 && op.TransitionKey != "" {
+		what := op.Action + " of " + op.Name + " (" + op.TransitionKey + ")"
+		if a.ordered[what] {
+			w.truth.Again(w.now, h.name, what)
+		}
+		a.ordered[what] = true
+	}
 	takes := w.duration(op.Action)
 	w.count("operation " + op.Action)
 	fault := h.w.faultFor(h, op)

@@ -35,10 +35,10 @@ var mix = []struct {
 	{"crash", 12}, {"crash leader", 6}, {"kill", 8}, {"pause", 6}, {"suspend", 3},
 	{"cut", 6}, {"cut one way", 6}, {"isolate", 5}, {"isolate one way", 4}, {"link down", 4}, {"carrier", 3},
 	{"loss", 4}, {"delay", 3}, {"duplicates", 2},
-	{"slow disk", 3}, {"stuck disk", 3}, {"full disk", 1}, {"torn write", 2}, {"wall clock", 2}, {"slow loop", 2},
+	{"slow disk", 3}, {"stuck disk", 3}, {"full disk", 1}, {"torn write", 3}, {"wall clock", 2}, {"slow loop", 2},
 	{"service dies", 8}, {"agent", 8}, {"fence fails", 5}, {"fence slow", 4},
 	{"standby", 5}, {"move", 6}, {"transfer", 4}, {"fence", 2}, {"refresh", 2}, {"stop", 4}, {"restart", 5}, {"config", 4},
-	{"site", 1}, {"split", 4}, {"crash in fencing", 4}, {"remove", 2}, {"confirm", 3},
+	{"site", 3}, {"split", 4}, {"crash in fencing", 4}, {"remove", 2}, {"confirm", 3},
 }
 
 // planFaults draws the faults of a run.
@@ -125,7 +125,7 @@ func (w *World) begin(f Fault) {
 	h := w.hosts[f.Host]
 	w.note("--- %s", f)
 	w.count("fault " + f.Kind)
-	end := func(do func()) { w.after(f.For, do) }
+	end := func(do func()) { w.ending(f.For, do) }
 	switch f.Kind {
 	case "crash leader":
 		for _, o := range w.hosts {
@@ -224,7 +224,7 @@ func (w *World) begin(f Fault) {
 
 // administer is what people do.
 func (w *World) administer(f Fault, h *Host) {
-	end := func(do func()) { w.after(f.For, do) }
+	end := func(do func()) { w.ending(f.For, do) }
 	ask := func(r event.Request) { w.ask(h, r) }
 	peer := w.hosts[f.Peer].name
 	switch f.Kind {
@@ -264,7 +264,7 @@ func (w *World) administer(f Fault, h *Host) {
 		h.daemonStep(event.Stopping{Restart: restart})
 		if !restart {
 			boot := h.boots
-			w.after(20*time.Second+f.For, func() {
+			w.ending(20*time.Second+f.For, func() {
 				h.stopped = false
 				if h.power && h.boots == boot {
 					h.kill() // if it still stops, people lose patience
@@ -293,7 +293,7 @@ func (w *World) whenLost(f Fault, do func(*cluster.Member)) {
 				}
 			}
 		}
-		if w.now < end {
+		if w.now < end && !w.healed {
 			w.after(20*time.Millisecond, look)
 		}
 	}
@@ -359,7 +359,7 @@ func (w *World) crashCaller(d time.Duration) {
 				}
 			}
 		}
-		if w.now < end {
+		if w.now < end && !w.healed {
 			w.after(10*time.Millisecond, look)
 		}
 	}
@@ -400,7 +400,7 @@ func (w *World) cut(f Fault, from, to []int, both bool) {
 		}
 	}
 	change(1)
-	w.after(f.For, func() { change(-1) })
+	w.ending(f.For, func() { change(-1) })
 }
 
 // worsen makes the paths of a host bad without cutting them.
@@ -420,7 +420,16 @@ func (w *World) worsen(f Fault) {
 		}
 	}
 	change(1)
-	w.after(f.For, func() { change(-1) })
+	w.ending(f.For, func() { change(-1) })
+}
+
+// ending plans the end of a fault, unless all have been ended before.
+func (w *World) ending(d time.Duration, do func()) {
+	w.after(d, func() {
+		if !w.healed {
+			do()
+		}
+	})
 }
 
 // carrier tells a host's daemon of its link's carrier.

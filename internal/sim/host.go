@@ -51,6 +51,7 @@ type daemon struct {
 	state    *cluster.State
 	local    *event.Local
 	terms    uint64 // newest term seen in Local
+	reported uint64 // orders up to this number were overtaken by a report
 	replies  map[uint64]func(event.Reply)
 	nextID   uint64
 	self     cluster.Incarnation
@@ -253,16 +254,31 @@ func (h *Host) received(from string, m event.Message) {
 	if d == nil {
 		return
 	}
-	if m.Dispatch != nil && m.Term < d.terms && m.For == d.self {
-		h.w.count("order of an older term")
-		before := len(h.agents.runs)
+	if m.Dispatch == nil || m.For != d.self {
 		h.daemonStep(event.MessageReceived{Peer: from, Message: m})
-		if h.daemon == d && len(h.agents.runs) > before {
-			h.w.truth.Obeyed(h.w.now, h.name, m.Term, d.terms)
-		}
 		return
 	}
+	old := map[string]string{} // orders that must not be obeyed any more, by transition key
+	for _, o := range m.Dispatch.Orders {
+		switch {
+		case m.Term < d.terms:
+			old[o.Operation.TransitionKey] = fmt.Sprintf("of term %d after it had seen %d", m.Term, d.terms)
+			h.w.count("order of an older term")
+		case o.Number <= d.reported:
+			old[o.Operation.TransitionKey] = fmt.Sprintf("numbered %d after it had reported up to %d", o.Number, d.reported)
+			h.w.count("order overtaken by a report")
+		}
+	}
+	begun := len(h.agents.runs)
 	h.daemonStep(event.MessageReceived{Peer: from, Message: m})
+	if h.daemon != d || begun > len(h.agents.runs) {
+		return
+	}
+	for _, r := range h.agents.runs[begun:] {
+		if why := old[r.op.TransitionKey]; why != "" && r.op.TransitionKey != "" {
+			h.w.truth.Obeyed(h.w.now, h.name, why)
+		}
+	}
 }
 
 // daemonStep lets the core take an event, and does what it wants.

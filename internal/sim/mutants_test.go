@@ -22,11 +22,9 @@ var mutants = []struct{ name, rule string }{
 	{"remove a node that is not confirmed off", "2"},
 	{"lost means off", "3"},
 	{"admit while a fencing is open", "3"},
-	{"take a node back after its fencing began", "3, 4"},
 	{"a failed fencing counts", "3"},
 	{"forget the records of operations", "4"},
 	{"a restarted daemon is a new boot", "4"},
-	{"report before what is in flight has ended", "4"},
 	{"a report does not overtake orders", "4"},
 	{"obey an older term", "4"},
 	{"obey an order twice", "4"},
@@ -38,7 +36,6 @@ var mutants = []struct{ name, rule string }{
 	{"a failed fencing is a vote", "6"},
 	{"time is the vote of a pair", "6"},
 	{"a sole voter boots and leads", "7"},
-	{"drop what the other lineage lacks", "7"},
 	{"without quorum keep everything", "8"},
 	{"feed the watchdog without contact", "8"},
 	{"count the watchdog without the lease", "8"},
@@ -69,7 +66,7 @@ func TestMutants(t *testing.T) {
 		mutant.Current = m.name
 		began := time.Now()
 		var found *Result
-		s := Many(1, seeds, Options{Length: 3 * time.Minute}, func(r *Result) bool {
+		s := Many(1, seeds, Options{Length: 2 * time.Minute}, func(r *Result) bool {
 			if r.Failed() && r.Breaches[0].Rule != "live" && found == nil {
 				found = r
 			}

@@ -103,11 +103,25 @@ func (n *network) message(from, to *Host, m event.Message) {
 	s.last = max(s.last+1, w.now+d)
 	link, boot, life := s.link, to.boots, to.life
 	w.after(s.last-w.now, func() {
-		if !n.works(link, from.index, to.index) || to.boots != boot || to.life != life {
+		if to.boots != boot || to.life != life {
 			w.count("message lost")
 			return
 		}
-		to.whenAwake(func() { to.received(from.name, m) }, false)
+		if n.works(link, from.index, to.index) {
+			to.whenAwake(func() { to.received(from.name, m) }, false)
+			return
+		}
+		if !w.chance(0.3) {
+			w.count("message lost")
+			return
+		}
+		// It stays in the old connection, and comes behind what took another link.
+		w.after(w.between(100*time.Millisecond, 6*time.Second), func() {
+			if to.boots == boot && to.life == life && n.works(link, from.index, to.index) {
+				w.count("message late")
+				to.whenAwake(func() { to.received(from.name, m) }, false)
+			}
+		})
 	})
 }
 

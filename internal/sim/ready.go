@@ -21,6 +21,10 @@ func (h *Host) ready() {
 	if w.readies != nil {
 		h.record(&r)
 	}
+	if r.State != nil {
+		d.state = r.State
+		w.show(h, r.State)
+	}
 	if r.Heartbeat != nil {
 		h.newBeat(r.Heartbeat)
 	}
@@ -28,6 +32,9 @@ func (h *Host) ready() {
 		h.persist(r.Persist)
 	}
 	for i := range r.Messages {
+		if report := r.Messages[i].Report; report != nil {
+			d.reported = max(d.reported, report.Before)
+		}
 		if to := w.byName[r.Messages[i].To]; to != nil {
 			w.net.message(h, to, r.Messages[i])
 		}
@@ -45,10 +52,6 @@ func (h *Host) ready() {
 		h.schedule(r.Schedule)
 	}
 	h.watchdog(r.Watchdog)
-	if r.State != nil {
-		d.state = r.State
-		w.show(h, r.State)
-	}
 	if r.Local != nil {
 		d.local = r.Local
 		d.self = r.Local.Incarnation
@@ -173,7 +176,19 @@ func (h *Host) join() {
 		admit.TokenHash = token.Hash
 		commands = []cluster.Command{{Token: &token}, {Admit: admit}}
 	}
+	answered := false
+	w.after(w.between(time.Second, 12*time.Second), func() {
+		if !answered {
+			answered = true // too late: it asks again, though the first may still come true
+			w.count("join repeated")
+			retry()
+		}
+	})
 	ok := via.request(event.Request{Commands: commands, By: "join"}, func(r event.Reply) {
+		if answered {
+			return
+		}
+		answered = true
 		if r.Err != nil || !h.power || h.boots != boot || h.disk.stored.Identity.RaftID != 0 {
 			w.note("%s: join refused: %v", h.name, r.Err)
 			retry()
@@ -187,6 +202,7 @@ func (h *Host) join() {
 		h.start()
 	})
 	if !ok {
+		answered = true
 		retry()
 	}
 }

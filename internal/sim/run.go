@@ -32,9 +32,12 @@ func shapeOf(seed uint64) Shape {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	s := Shape{
 		Seed: seed, Nodes: []int{2, 2, 2, 3, 3, 3, 3, 4, 5, 1}[rng.IntN(10)], Links: 1 + rng.IntN(2), Preset: []string{"normal", "normal", "normal", "fast"}[rng.IntN(4)],
-		Resources: 1 + rng.IntN(4), Group: rng.IntN(3), Fencing: rng.IntN(12) > 0, Watchdog: rng.IntN(4) == 0,
+		Resources: 1 + rng.IntN(4), Group: rng.IntN(3), Fencing: rng.IntN(12) > 0, Watchdog: rng.IntN(3) == 0,
 		FenceTime: []time.Duration{50 * time.Millisecond, time.Second, 5 * time.Second}[rng.IntN(3)],
 		Sync:      []time.Duration{500 * time.Microsecond, 2 * time.Millisecond, 8 * time.Millisecond}[rng.IntN(3)],
+	}
+	if s.Watchdog && s.Nodes > 2 {
+		s.Fencing = rng.IntN(2) == 0
 	}
 	return s
 }
@@ -179,22 +182,15 @@ func (w *World) recover() time.Duration {
 			clear(w.net.paths[l][i])
 		}
 	}
-	// Ends of faults that come later must not make anything better than well.
-	w.run(w.now + 30*time.Second)
-	for l := range w.net.paths {
-		for i := range w.net.paths[l] {
-			clear(w.net.paths[l][i])
-		}
-	}
 	for _, h := range w.hosts {
 		h.slow, h.lag, h.disk.fail, h.disk.tear, h.stopped = 0, 0, false, false, false
 		for l := range w.net.paths {
 			h.carrier(l, true)
 		}
-		h.switchOn()
-		if h.daemon == nil {
+		if h.power && h.daemon == nil {
 			h.start()
 		}
+		h.switchOn()
 	}
 	began := w.now
 	for _, h := range w.hosts {

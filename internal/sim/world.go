@@ -158,11 +158,14 @@ func (w *World) show(h *Host, s *cluster.State) {
 	}
 	a := truth.Agreed{Lineage: lineage, Index: s.Index, Holders: map[string][]truth.Holder{}}
 	for i := range s.Grants {
+		if len(a.Holders[s.Grants[i].Instance]) > 0 {
+			a.Twice = append(a.Twice, s.Grants[i].Instance)
+		}
 		for _, holder := range s.Grants[i].Holders {
 			a.Holders[s.Grants[i].Instance] = append(a.Holders[s.Grants[i].Instance], truth.Holder{Host: holder.Node, Boot: holder.Boot})
 		}
 	}
-	w.truth.Agree(a)
+	w.truth.Agree(w.now, a)
 	if w.trace == nil {
 		return
 	}

@@ -36,7 +36,7 @@ type print struct {
 // Breach is a rule that did not hold.
 type Breach struct {
 	At   time.Duration `json:"at"`
-	Rule string        `json:"rule"` // owner, grant, confirm, acked, equal, term, fork, live
+	Rule string        `json:"rule"` // owner, grant, confirm, acked, equal, term, twice, fork, live
 	Text string        `json:"text"`
 }
 
@@ -50,6 +50,7 @@ type Agreed struct {
 	Lineage string
 	Index   uint64
 	Holders map[string][]Holder // by instance
+	Twice   []string            // exclusive instances with more than one grant
 }
 
 // Holder is a boot of a host.
@@ -88,11 +89,8 @@ func (t *Truth) Activate(at time.Duration, name, instance string) {
 	if len(t.owners[instance]) > 1 {
 		t.breach(at, "owner", "%s is active on %v", instance, t.owners[instance])
 	}
-	if len(t.newest.Holders) > 0 || t.newest.Index > 0 {
-		h := t.hosts[name]
-		if !slices.Contains(t.newest.Holders[instance], Holder{name, h.boot}) {
-			t.breach(at, "grant", "%s became active on %s, granted to %v at index %d", instance, name, t.newest.Holders[instance], t.newest.Index)
-		}
+	if !t.granted(name, instance) {
+		t.breach(at, "grant", "%s became active on %s, granted to %v at index %d", instance, name, t.newest.Holders[instance], t.newest.Index)
 	}
 }
 
@@ -107,10 +105,38 @@ func (t *Truth) drop(instance, name string) {
 func (t *Truth) Owners(instance string) []string { return t.owners[instance] }
 
 // Agree takes what a node shows as agreed; only what is newer than all before counts.
-func (t *Truth) Agree(a Agreed) {
-	if t.Newer(a.Lineage, a.Index) {
-		t.newest = a
+func (t *Truth) Agree(at time.Duration, a Agreed) {
+	if !t.Newer(a.Lineage, a.Index) {
+		return
 	}
+	t.newest = a
+	for _, instance := range a.Twice {
+		t.breach(at, "grant", "%s is granted twice at index %d: %v", instance, a.Index, a.Holders[instance])
+	}
+	for _, instance := range slices.Sorted(maps.Keys(t.owners)) {
+		for _, name := range t.owners[instance] {
+			if !t.granted(name, instance) {
+				t.breach(at, "grant", "%s is active on %s, granted to %v at index %d", instance, name, a.Holders[instance], a.Index)
+			}
+		}
+	}
+}
+
+// granted tells whether the present boot of a host may have an instance.
+func (t *Truth) granted(name, instance string) bool {
+	return slices.Contains(t.newest.Holders[instance], Holder{name, t.hosts[name].boot})
+}
+
+// Begun: a host begins an operation that may make an instance active.
+func (t *Truth) Begun(at time.Duration, name, instance string) {
+	if !t.granted(name, instance) {
+		t.breach(at, "grant", "%s begins to start %s, granted to %v at index %d", name, instance, t.newest.Holders[instance], t.newest.Index)
+	}
+}
+
+// Again: a host runs a second time what it was ordered once.
+func (t *Truth) Again(at time.Duration, name, what string) {
+	t.breach(at, "twice", "%s runs %s a second time", name, what)
 }
 
 // Newer tells whether an index is newer than what Agree has seen: further on in the
@@ -198,9 +224,9 @@ func (t *Truth) Read(at time.Duration, node, register string, value, wanted uint
 }
 
 // Obeyed: a node began an operation that was ordered in a term older than one it
-// had seen.
-func (t *Truth) Obeyed(at time.Duration, node string, term, seen uint64) {
-	t.breach(at, "term", "%s obeyed an order of term %d after it had seen %d", node, term, seen)
+// had seen, or before a report that it has given since.
+func (t *Truth) Obeyed(at time.Duration, node, why string) {
+	t.breach(at, "term", "%s obeyed an order %s", node, why)
 }
 
 // Stuck: the cluster did not recover in time.
