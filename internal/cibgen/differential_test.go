@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	cases     = flag.Int("cases", 25, "random documents to compare with crm_simulate")
+	cases     = flag.Int("cases", 12, "random documents to compare with crm_simulate")
 	firstSeed = flag.Uint64("seed", 1, "seed of the first one")
 	maxNodes  = flag.Int("nodes", 16, "most cluster nodes")
 	maxRes    = flag.Int("resources", 60, "most primitives, about")
