@@ -135,7 +135,7 @@ func (o *simulateOptions) situation(ctx context.Context, file string) (*simulati
 		s.At = at
 	}
 	for _, name := range o.fail {
-		status, err := rehearsal.FailNode(s.config, s.status, name)
+		status, err := rehearsal.FailNode(s.status, name)
 		if err != nil {
 			return nil, usage("--fail: %w", err)
 		}

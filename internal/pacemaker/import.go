@@ -75,6 +75,7 @@ func Parse(data []byte, opts Options) (*CIB, error) {
 	r.resolveOperations(r.config.Resources)
 	r.resolveOperations(r.config.Templates)
 	r.checkReferences()
+	r.nameNodeStates()
 
 	faults := r.fatal
 	if !opts.Lenient {
@@ -214,6 +215,22 @@ func (r *reader) options(e *element) {
 		for _, p := range set.Pairs {
 			if p.Name == "cluster-name" && set.Rule == nil && r.config.Name == "" {
 				r.config.Name = p.Value
+			}
+		}
+	}
+}
+
+// nameNodeStates gives node states without a name that of the node with their
+// id.
+func (r *reader) nameNodeStates() {
+	for i := range r.status.Nodes {
+		s := &r.status.Nodes[i]
+		if s.Name != "" {
+			continue
+		}
+		for _, n := range r.config.Nodes {
+			if n.ID == s.ID {
+				s.Name = n.Name
 			}
 		}
 	}

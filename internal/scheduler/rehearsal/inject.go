@@ -30,8 +30,8 @@ func ParseResult(text string) (Result, error) {
 }
 
 // FailNode returns the status with a cluster node gone without a word.
-func FailNode(config *cluster.Config, status *cluster.Status, name string) (*cluster.Status, error) {
-	w, n, err := edit(config, status, name)
+func FailNode(status *cluster.Status, name string) (*cluster.Status, error) {
+	w, n, err := edit(status, name)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func FailNode(config *cluster.Config, status *cluster.Status, name string) (*clu
 // AddResult returns the status with one more operation result, and with a failure
 // that counts if the result is not what was expected.
 func AddResult(config *cluster.Config, status *cluster.Status, r Result, now time.Time) (*cluster.Status, error) {
-	w, n, err := edit(config, status, r.Node)
+	w, n, err := edit(status, r.Node)
 	if err != nil {
 		return nil, err
 	}
@@ -103,18 +103,10 @@ func countFailure(n *cluster.NodeStatus, r Result, now time.Time) {
 }
 
 // edit copies a status and finds a node in the copy.
-func edit(config *cluster.Config, status *cluster.Status, name string) (*writer, *cluster.NodeStatus, error) {
+func edit(status *cluster.Status, name string) (*writer, *cluster.NodeStatus, error) {
 	w := &writer{status: clone(status), index: map[string]int{}}
 	for i := range w.status.Nodes {
-		n := &w.status.Nodes[i]
-		if n.Name == "" { // known by its id only
-			for _, c := range config.Nodes {
-				if c.ID == n.ID {
-					n.Name = c.Name
-				}
-			}
-		}
-		w.index[strings.ToLower(n.Name)] = i
+		w.index[strings.ToLower(w.status.Nodes[i].Name)] = i
 	}
 	if _, known := w.index[strings.ToLower(name)]; !known {
 		return nil, nil, fmt.Errorf("the status knows no node %s", name)
