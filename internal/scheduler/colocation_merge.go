@@ -79,7 +79,7 @@ func (rn *run) mergeOnce(source, target *resource, scores *scoreVector, c *coloc
 		work = rn.scratch.copyOf(*scores)
 		rn.addScaled(work, source, target, c, factor, flags&mergePositive != 0)
 	}
-	if rn.anyAvailable(work) {
+	if rn.anyToMerge(work) {
 		list := withThisOf(source)
 		if flags&mergeThisWith != 0 {
 			list = thisWithOf(source)
@@ -105,7 +105,7 @@ func (rn *run) mergeOnce(source, target *resource, scores *scoreVector, c *coloc
 		return
 	}
 	if flags&mergePositive != 0 {
-		for i := range work {
+		for i, end := rn.mergeRange(); i < end; i++ {
 			if work[i] == frozen {
 				work[i] = 1
 			}
@@ -131,11 +131,29 @@ func (s *scratchVectors) copyOf(v scoreVector) scoreVector {
 // release gives back a vector that nothing refers to any more.
 func (s *scratchVectors) release(v scoreVector) { s.free = append(s.free, v) }
 
+// mergeRange gives the nodes, by index, that matter in the present merge.
+func (rn *run) mergeRange() (from, end int) {
+	if rn.mergeOnly != nil {
+		return rn.mergeOnly.index, rn.mergeOnly.index + 1
+	}
+	return 0, len(rn.nodes)
+}
+
+// anyToMerge is anyAvailable for a vector in the present merge.
+func (rn *run) anyToMerge(v scoreVector) bool {
+	if n := rn.mergeOnly; n != nil {
+		s := v.at(n)
+		return s >= 0 && n.availableWithGuest()
+	}
+	return rn.anyAvailable(v)
+}
+
 // addScaled adds to work, for every node, source's best score where the
 // colocation's attribute has the same value, scaled.
 func (rn *run) addScaled(work scoreVector, source, target *resource, c *colocation, factor float32, onlyPositive bool) {
 	best := rn.bestScores(source, target, c)
-	for i, s := range work {
+	for i, end := rn.mergeRange(); i < end; i++ {
+		s := work[i]
 		if s == absent {
 			continue
 		}

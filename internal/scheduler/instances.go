@@ -276,6 +276,7 @@ func (rn *run) colocationPreference(i *resource, n *node) score {
 		scores[k] = absent
 	}
 	scores[n.index] = n.score
+	rn.mergeOnly = n
 	for _, c := range thisWithOf(i) {
 		rn.mergePreferences(c.primary, i, &scores, c, c.factor(), 0)
 	}
@@ -284,6 +285,7 @@ func (rn *run) colocationPreference(i *resource, n *node) score {
 			rn.mergePreferences(c.dependent, i, &scores, c, c.factor(), mergePositive)
 		}
 	}
+	rn.mergeOnly = nil
 	return scores[n.index]
 }
 

@@ -43,6 +43,7 @@ type run struct {
 	orderings []*ordering
 
 	scratch      scratchVectors
+	mergeOnly    *node // the one node of which preferences are being merged; nil: all
 	actionSlab   slab[action]
 	orderingSlab slab[ordering]
 	relationSlab slab[relation]
