@@ -133,6 +133,7 @@ func (g *generator) expression() *Element {
 func (g *generator) colocation() {
 	e := el("rsc_colocation", "id", g.id("col"), "score", g.score())
 	if g.maybe(15, "colocation-set") {
+		e.Attrs[1].Value = "INFINITY" // for the same reason
 		sets := g.sets(false, func(s *Element) {
 			if r := g.role(15); r != "" && e.Attr("score")[0] != '-' {
 				s.Attrs = append(s.Attrs, Attr{"role", r})
@@ -140,6 +141,13 @@ func (g *generator) colocation() {
 		})
 		if len(sets) == 0 {
 			return
+		}
+		for _, s := range sets {
+			for _, ref := range s.Children {
+				for _, t := range g.tops {
+					t.isPrimary = t.isPrimary || t.id == ref.Attr("id")
+				}
+			}
 		}
 		slices.Reverse(sets) // earlier sets depend on later ones
 		e.add(sets...)
@@ -152,11 +160,20 @@ func (g *generator) colocation() {
 		return
 	}
 	// crm_simulate 2.1.5 does not heed colocations of a group's members for the group.
-	with, dependent := g.tops[min(i, j)].id, g.tops[max(i, j)].id
-	if d := g.tops[max(i, j)]; (d.grouped || d.kind == "bundle") && e.Attr("score") != "-INFINITY" {
-		// It also weighs groups, bundles and what depends on them differently in optional ones.
-		e.Attrs[1].Value = "INFINITY"
+	p, d := g.tops[min(i, j)], g.tops[max(i, j)]
+	with, dependent := p.id, d.id
+	if e.Attr("score") != "INFINITY" {
+		// It does not scale preferences along chains, nor for groups and bundles.
+		if d.grouped || d.kind == "bundle" || d.isPrimary || p.prefers {
+			e.Attrs[1].Value = "INFINITY"
+		} else {
+			d.prefers = true
+		}
 	}
+	if p.prefers {
+		return
+	}
+	p.isPrimary = true
 	e.Attrs = append(e.Attrs, Attr{"rsc", dependent}, Attr{"with-rsc", with})
 	// crm_simulate 2.1.5 applies negative colocations in all roles but the one given.
 	negative := e.Attr("score")[0] == '-'
@@ -176,10 +193,10 @@ func (g *generator) colocation() {
 }
 
 // sets makes one to three resource sets without a resource twice, in order.
-func (g *generator) sets(groups bool, extra func(*Element)) []*Element {
+func (g *generator) sets(preferring bool, extra func(*Element)) []*Element {
 	order := g.Perm(len(g.tops))
-	if !groups {
-		order = slices.DeleteFunc(order, func(i int) bool { return g.tops[i].grouped || g.tops[i].kind == "bundle" })
+	if !preferring {
+		order = slices.DeleteFunc(order, func(i int) bool { return g.tops[i].prefers })
 	}
 	order = order[:min(len(order), 2+g.IntN(5))]
 	slices.Sort(order)

@@ -73,7 +73,10 @@ type topSpec struct {
 	members []*primSpec
 	unique  bool
 	grouped bool // a group or a clone of one
-	max     int
+
+	isPrimary bool // some colocation depends on it
+	prefers   bool // it depends on something by preference only
+	max       int
 }
 
 // Generate makes the document of a seed.

@@ -26,18 +26,20 @@ func (g *generator) makeHistory() {
 		case "clone", "promotable":
 			g.cloneHistory(t)
 		default:
-			home := pick(g, g.nodes)
+			home, active := pick(g, g.nodes), true
 			for _, p := range t.members {
-				if g.chance(12) {
+				if len(t.members) == 1 && g.chance(12) {
 					home = pick(g, g.nodes)
 				}
-				g.primitiveHistory(p, home)
+				// crm_simulate 2.1.5 starts a member before later ones have stopped.
+				active = active && g.chance(80)
+				g.primitiveHistory(p, home, active)
 			}
 		}
 	}
 	if g.maybe(8, "removed-resource") {
 		p := &primSpec{id: g.id("gone"), class: "ocf", provider: "pacemaker", kind: "Dummy", monitors: []monitorSpec{{10, ""}}}
-		g.primitiveHistory(p, pick(g, g.nodes))
+		g.primitiveHistory(p, pick(g, g.nodes), true)
 	}
 	g.ticketState()
 }
@@ -57,8 +59,7 @@ func (g *generator) ticketState() {
 
 // primitiveHistory: active at home, known to be stopped elsewhere, with what may
 // go wrong.
-func (g *generator) primitiveHistory(p *primSpec, home *nodeSpec) {
-	active := g.chance(75)
+func (g *generator) primitiveHistory(p *primSpec, home *nodeSpec, active bool) {
 	var second *nodeSpec
 	if active && g.maybe(4, "multiply-active") {
 		second = pick(g, g.nodes)
@@ -100,7 +101,7 @@ func (g *generator) migration(p *primSpec, home *nodeSpec) {
 func (g *generator) cloneHistory(t *topSpec) {
 	instance, promoted := 0, 0
 	// crm_simulate 2.1.5 shuffles the instances of clones that could move.
-	partly := g.maybe(4, "clone-partly-active")
+	partly := g.maybe(2, "clone-partly-active")
 	for _, n := range g.nodes {
 		if n.history == nil {
 			continue
