@@ -76,10 +76,10 @@ func (w *writer) historyEntry(e *cluster.HistoryEntry, h *cluster.ResourceHistor
 		"exit-reason", e.ExitReason, "exec-time", e.ExecTime, "queue-time", e.QueueTime, "op-digest", e.OpDigest,
 		"op-force-restart", e.ForceRestart, "op-restart-digest", e.RestartDigest, "op-secure-params", e.SecureParams, "op-secure-digest", e.SecureDigest,
 		"migrate_source", e.MigrateSource, "migrate_target", e.MigrateTarget, "crm_feature_set", e.FeatureSet)...)
-	if e.LastRun != 0 {
+	if e.LastRun >= 0 {
 		attrs = append(attrs, "last-run", strconv.FormatInt(e.LastRun, 10))
 	}
-	if e.LastRCChange != 0 {
+	if e.LastRCChange >= 0 {
 		attrs = append(attrs, "last-rc-change", strconv.FormatInt(e.LastRCChange, 10))
 	}
 	for _, x := range e.Extra {

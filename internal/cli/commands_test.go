@@ -1,0 +1,211 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"linuxha/internal/api"
+	"linuxha/internal/lab"
+	"linuxha/internal/lab/labtest"
+)
+
+func TestMain(m *testing.M) { os.Exit(labtest.Run(m)) }
+
+// host runs the command line on a lab host.
+type host struct {
+	t   *testing.T
+	lab *lab.Lab
+	on  string
+}
+
+// try returns the exit code and both outputs.
+func (h *host) try(args ...string) (code int, stdout, stderr string) {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	stdout, stderr, err := h.lab.Output(ctx, h.on, append([]string{"ha"}, args...)...)
+	if exit, ok := errors.AsType[*lab.ExitError](err); ok {
+		return exit.Code, stdout, stderr
+	}
+	if err != nil {
+		h.t.Fatalf("ha %s: %v", strings.Join(args, " "), err)
+	}
+	return 0, stdout, stderr
+}
+
+// run expects success.
+func (h *host) run(args ...string) string {
+	h.t.Helper()
+	code, stdout, stderr := h.try(args...)
+	if code != 0 {
+		h.t.Fatalf("ha %s: exit code %d: %s", strings.Join(args, " "), code, stderr)
+	}
+	return stdout
+}
+
+// json expects success and JSON, one value or one a line.
+func (h *host) json(args ...string) {
+	h.t.Helper()
+	out := h.run(append(args, "--json")...)
+	d := json.NewDecoder(strings.NewReader(out))
+	values := 0
+	for d.More() {
+		var v any
+		if err := d.Decode(&v); err != nil {
+			h.t.Errorf("ha %s --json: %v\n%s", strings.Join(args, " "), err, out)
+			return
+		}
+		values++
+	}
+	if values == 0 {
+		h.t.Errorf("ha %s --json prints nothing", strings.Join(args, " "))
+	}
+}
+
+func (h *host) write(path, text string) {
+	h.t.Helper()
+	name := strings.TrimPrefix(path, "/tmp/")
+	if err := os.WriteFile(h.lab.HostDir(h.on, "tmp", name), []byte(text), 0o644); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *host) await(what string, done func(*api.Status) bool) {
+	h.t.Helper()
+	if _, err := h.lab.Await(context.Background(), 2*time.Minute, what, done); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// Every command of an administrator on a cluster of three, as text and as JSON.
+func TestCommandsOnACluster(t *testing.T) {
+	l := labtest.Up(t, lab.Spec{Nodes: 3, Links: 2})
+	ctx := context.Background()
+	if err := l.Form(ctx, "normal"); err != nil {
+		t.Fatal(err)
+	}
+	h := &host{t, l, "host1"}
+
+	config := l.BaseConfig("normal") + lab.ServiceConfig(lab.WebServer)
+	h.write("/tmp/site.hcl", config)
+	if out := h.run("plan", "/tmp/site.hcl"); !strings.Contains(out, "+ group site") || !strings.Contains(out, "start") {
+		t.Errorf("plan says\n%s", out)
+	}
+	if code, _, stderr := h.try("apply", "/tmp/site.hcl"); code != 2 || !strings.Contains(stderr, "--yes") {
+		t.Errorf("apply without a terminal: exit code %d, %s", code, stderr)
+	}
+	h.run("apply", "--yes", "/tmp/site.hcl")
+	h.await("the site runs", func(s *api.Status) bool { return l.AllOnline(s) && lab.ServedBy(s) != "" })
+
+	// What is printed applies back without a change.
+	shown := h.run("config", "show")
+	h.write("/tmp/shown.hcl", shown)
+	if out := h.run("apply", "--yes", "/tmp/shown.hcl"); !strings.Contains(out, "no change of the configuration") {
+		t.Errorf("the running configuration does not apply back without a change:\n%s", out)
+	}
+
+	// Bad input: what, where, what to do; nothing changed.
+	h.write("/tmp/bad.hcl", strings.Replace(config, "members", "mebmers", 1))
+	if code, _, stderr := h.try("apply", "--yes", "/tmp/bad.hcl"); code != 2 || !strings.Contains(stderr, "bad.hcl:") || !strings.Contains(stderr, `"members"`) {
+		t.Errorf("apply of a bad file: exit code %d, %s", code, stderr)
+	}
+	if again := h.run("config", "show"); again != shown {
+		t.Errorf("a refused configuration changed something:\n%s", again)
+	}
+
+	// A move is done once and leaves nothing behind.
+	place := func() string {
+		s, err := l.ClusterStatus(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return lab.ServedBy(s)
+	}
+	from := place()
+	h.run("resource", "move", "site")
+	if to := place(); to == from || to == "" {
+		t.Errorf("the site moved from %q to %q", from, to)
+	}
+	h.run("resource", "move", "site", "host1")
+	if to := place(); to != "host1" {
+		t.Errorf("the site is on %q, not on host1", to)
+	}
+	if again := h.run("config", "show"); again != shown {
+		t.Errorf("a move left something behind:\n%s", again)
+	}
+
+	h.run("resource", "restart", "site")
+	h.run("node", "standby", "host1")
+	h.await("host1 is empty and the site runs", func(s *api.Status) bool { return lab.ServedBy(s) != "" && lab.ServedBy(s) != "host1" })
+	h.run("node", "online", "host1")
+	h.run("resource", "cleanup")
+	if again := h.run("config", "show"); again != shown {
+		t.Errorf("standby and online left something behind:\n%s", again)
+	}
+	if code, _, stderr := h.try("resource", "move", "stie"); code != 2 || !strings.Contains(stderr, `did you mean "site"?`) {
+		t.Errorf("move of an unknown resource: exit code %d, %s", code, stderr)
+	}
+	if code, _, stderr := h.try("fence", "confirm", "host2", "--yes"); code == 0 {
+		t.Errorf("a node that is heard was confirmed off: %s", stderr)
+	}
+
+	for _, args := range [][]string{
+		{"status"}, {"events"}, {"config", "show"}, {"plan", "/tmp/site.hcl"}, {"apply", "--yes", "/tmp/site.hcl"}, {"explain", "site"},
+		{"resource", "move", "site"}, {"resource", "restart", "site-web"}, {"resource", "cleanup", "site-web"}, {"node", "standby", "host2"},
+		{"node", "online", "host2"}, {"fence", "history"}, {"version"}, {"config", "check", "/tmp/site.hcl"},
+	} {
+		h.json(args...)
+	}
+
+	h.run("fence", "host3", "--yes")
+	h.await("host3 is back", func(s *api.Status) bool { return l.AllOnline(s) && lab.ServedBy(s) != "" })
+	if out := h.run("fence", "history"); !strings.Contains(out, "host3") || !strings.Contains(out, "ok") {
+		t.Errorf("fence history:\n%s", out)
+	}
+}
+
+// status --watch goes on and shows changes; events --follow likewise.
+func TestFollowing(t *testing.T) {
+	l := labtest.Up(t, lab.Spec{Nodes: 1, Links: 1})
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	if err := l.Form(ctx, "normal"); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"status", "--watch"}, {"events", "--follow"}} {
+		reader, writer, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		watching, stop := context.WithCancel(ctx)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_ = l.Run(watching, lab.Command{Host: "host1", Args: append([]string{"ha"}, args...), Stdout: writer}) // ended by stop
+			writer.Close()
+		}()
+		h := &host{t, l, "host1"}
+		h.run("node", "maintenance", "host1")
+		reader.SetReadDeadline(time.Now().Add(time.Minute))
+		var seen bytes.Buffer
+		buffer := make([]byte, 4096)
+		for !strings.Contains(seen.String(), "maintenance") && !strings.Contains(seen.String(), "configuration changed") {
+			n, err := reader.Read(buffer)
+			if err != nil {
+				t.Errorf("ha %s: %v after\n%s", strings.Join(args, " "), err, seen.String())
+				break
+			}
+			seen.Write(buffer[:n])
+		}
+		h.run("node", "ready", "host1")
+		stop()
+		<-ended
+		reader.Close()
+	}
+}
