@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -10,8 +11,11 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -189,7 +193,49 @@ func (p *initProcess) stopAll() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stopped = true
-	return signalAll(syscall.SIGSTOP)
+	if err := signalAll(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	return awaitStopped()
+}
+
+// awaitStopped waits until no thread of the host runs any more: the kernel gives
+// the signal to one thread of a process, and the others go on until that one was
+// given a processor.
+func awaitStopped() error {
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		running, err := runningThread()
+		if err != nil || running == "" {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s does not stop", running)
+		}
+	}
+}
+
+// runningThread returns the directory in /proc of a thread, other than those of
+// process 1, that is not stopped; "" if there is none.
+func runningThread() (string, error) {
+	threads, err := filepath.Glob("/proc/[0-9]*/task/[0-9]*")
+	if err != nil {
+		return "", err
+	}
+	for _, thread := range threads {
+		if strings.HasPrefix(thread, "/proc/1/") {
+			continue
+		}
+		text, err := os.ReadFile(thread + "/stat")
+		if err != nil {
+			continue // it has ended
+		}
+		// The state follows the name, which is in brackets and may hold any.
+		state := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))[0]
+		if strings.Contains("RSI", state) {
+			return thread, nil
+		}
+	}
+	return "", nil
 }
 
 func (p *initProcess) continueAll() error {
