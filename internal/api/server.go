@@ -42,13 +42,40 @@ type server struct{ Daemon }
 func NewHandler(d Daemon) http.Handler {
 	s := &server{d}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status", s.status)
-	mux.HandleFunc("GET /v1/events", s.events)
-	mux.HandleFunc("GET /v1/state", s.state)
-	mux.HandleFunc("GET /v1/config", s.config)
-	mux.HandleFunc("POST /v1/plan", s.plan)
-	mux.HandleFunc("POST /v1/request", s.request)
+	handle := func(pattern string, h http.HandlerFunc) { mux.HandleFunc(pattern, s.settled(h)) }
+	mux.HandleFunc("GET /v1/status", s.status) // it tells of a daemon without a state, too
+	handle("GET /v1/events", s.events)
+	handle("GET /v1/state", s.state)
+	handle("GET /v1/config", s.config)
+	handle("POST /v1/plan", s.plan)
+	handle("POST /v1/request", s.request)
 	return mux
+}
+
+// stateTime is how long a client of a daemon that has just started waits for the
+// first state.
+const stateTime = 10 * time.Second
+
+// settled lets a request wait until there is a state to answer from.
+func (s *server) settled(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		late := time.After(stateTime)
+		for {
+			changed := s.Changed()
+			if state, _ := s.State(); state != nil && state.Lineage.ID != "" {
+				h(w, r)
+				return
+			}
+			select {
+			case <-changed:
+			case <-r.Context().Done():
+				return
+			case <-late:
+				refuse(w, &event.Refusal{Kind: "no-leader", Text: "this daemon has no state yet: no member that has one is reached; look at its log, or try again"})
+				return
+			}
+		}
+	}
 }
 
 // httpStatus gives each kind of refusal its HTTP status.
