@@ -181,10 +181,8 @@ func (a *Agent) stop(ctx context.Context, conn *dbus.Conn, unit string) event.Re
 	} else if state == "not-found" {
 		return event.Result{}
 	}
-	result := job(ctx, "stop", unit, conn.StopUnitContext)
-	if result.Code != event.CodeOK {
-		return result
-	}
+	// The drop-in goes first: while ha.service itself stops, a unit that is ordered
+	// before it could not stop until the daemon has ended, which waits for the unit.
 	dir := filepath.Join(dropInRoot, unit+".d")
 	if err := os.Remove(filepath.Join(dir, dropInName)); err == nil {
 		os.Remove(dir) // if it was ours alone
@@ -192,7 +190,7 @@ func (a *Agent) stop(ctx context.Context, conn *dbus.Conn, unit string) event.Re
 			return failed(fmt.Errorf("reload systemd: %w", err))
 		}
 	}
-	return result
+	return job(ctx, "stop", unit, conn.StopUnitContext)
 }
 
 func (a *Agent) monitor(ctx context.Context, conn *dbus.Conn, op event.Operation, unit string) event.Result {
