@@ -204,6 +204,8 @@ func (c *Core) mayNotVote(m *cluster.Member) string {
 	switch {
 	case v.Reachable, v.New:
 		return fmt.Sprintf("%s is heard", m.Name)
+	case v.Heard && v.Packet.Lineage != c.identity.Lineage.ID:
+		return fmt.Sprintf("%s is heard, with another history", m.Name)
 	case c.now.Mono < c.graces[m.Name]:
 		return fmt.Sprintf("the daemon of %s restarts", m.Name)
 	case c.raft.ConfPending() && !mutant.Is("vote with a change of voters under way"):
