@@ -38,7 +38,7 @@ var mix = []struct {
 	{"slow disk", 3}, {"stuck disk", 3}, {"full disk", 1}, {"torn write", 3}, {"wall clock", 2}, {"slow loop", 2},
 	{"service dies", 8}, {"agent", 8}, {"fence fails", 5}, {"fence slow", 4},
 	{"standby", 5}, {"move", 6}, {"transfer", 4}, {"fence", 2}, {"refresh", 2}, {"stop", 4}, {"restart", 5}, {"config", 4},
-	{"site", 3}, {"split", 4}, {"crash in fencing", 4}, {"remove", 2}, {"confirm", 3},
+	{"site", 3}, {"split", 4}, {"crash in fencing", 4}, {"remove", 2}, {"confirm", 3}, {"late orders", 4},
 }
 
 // planFaults draws the faults of a run.
@@ -69,6 +69,8 @@ func planFaults(s Shape, length time.Duration, rng *rand.Rand) []Fault {
 			f.For += time.Duration(rng.IntN(30)) * time.Second
 		case "kill":
 			f.For = 20*time.Millisecond + exponential(1500*time.Millisecond)
+		case "late orders":
+			f.Rate = rng.Float64()
 		case "loss", "duplicates":
 			f.Rate = 0.02 + 0.6*rng.Float64()*rng.Float64()
 		case "pause", "suspend":
@@ -205,6 +207,8 @@ func (w *World) begin(f Fault) {
 		lag := f.For / 10
 		h.lag += lag
 		end(func() { h.lag -= lag })
+	case "late orders":
+		w.lateOrders(f)
 	case "service dies":
 		if names := h.agents.running(); len(names) > 0 {
 			h.agents.die(names[w.rng.IntN(len(names))])
@@ -341,6 +345,37 @@ func (w *World) crash(h *Host, d time.Duration) {
 		if h.boots == boots {
 			h.switchOn()
 		}
+	})
+}
+
+// lateOrders keeps orders of the leader on their way to a node until another node
+// leads, or until the node was lost and is back.
+func (w *World) lateOrders(f Fault) {
+	var leader *Host
+	for _, h := range w.hosts {
+		if h.leads() {
+			leader = h
+		}
+	}
+	if leader == nil || len(w.hosts) < 2 {
+		return
+	}
+	peer := (leader.index + 1 + f.Peer%(len(w.hosts)-1)) % len(w.hosts)
+	f.Link = -1
+	hold := func(d time.Duration) {
+		w.each(f, []int{leader.index}, []int{peer}, func(p *path) { p.delay += d })
+	}
+	hold(400 * time.Millisecond)
+	w.ending(3*time.Second, func() { hold(-400 * time.Millisecond) })
+	w.ask(leader, event.Request{Refresh: &cluster.HistoryForget{}})
+	w.after(w.between(30*time.Millisecond, 150*time.Millisecond), func() {
+		if f.Rate < 0.5 {
+			w.ask(leader, event.Request{Transfer: new(string)})
+			return
+		}
+		cut := f
+		cut.For = w.between(time.Second, 2500*time.Millisecond)
+		w.cut(cut, []int{leader.index}, []int{peer}, true)
 	})
 }
 

@@ -80,3 +80,23 @@ func TestMutants(t *testing.T) {
 		fmt.Printf("| %s | %s | %d | %s |\n", m.rule, m.name, s.Seeds, found.Breaches[0].Rule)
 	}
 }
+
+// TestShrink: a failed run keeps failing with fewer faults.
+func TestShrink(t *testing.T) {
+	defer func() { mutant.Current = "" }()
+	mutant.Current = "lost means off"
+	o := Options{Length: 2 * time.Minute}
+	for seed := uint64(1); seed < 100; seed++ {
+		r := Run(seed, o)
+		if !r.Failed() || r.Breaches[0].Rule == "live" || len(r.Faults) < 3 {
+			continue
+		}
+		small := Shrink(r, o, 60)
+		if !small.Failed() || small.Breaches[0].Rule != r.Breaches[0].Rule || len(small.Faults) >= len(r.Faults) {
+			t.Fatalf("seed %d: %d faults became %d, %v", seed, len(r.Faults), len(small.Faults), small.Breaches)
+		}
+		t.Logf("seed %d: %d faults became %v", seed, len(r.Faults), small.Faults)
+		return
+	}
+	t.Fatal("nothing failed")
+}

@@ -111,7 +111,7 @@ func (n *network) message(from, to *Host, m event.Message) {
 			to.whenAwake(func() { to.received(from.name, m) }, false)
 			return
 		}
-		if !w.chance(0.3) {
+		if !w.chance(0.5) {
 			w.count("message lost")
 			return
 		}

@@ -165,7 +165,7 @@ func (w *World) trouble(faults []Fault, length time.Duration) {
 
 // recoveryLimit is how long a cluster may take until all is well once the faults
 // are over and its hosts are switched on.
-const recoveryLimit = 3 * time.Minute
+const recoveryLimit = 90 * time.Second
 
 // recover ends all faults and waits until all is well.
 func (w *World) recover() time.Duration {
