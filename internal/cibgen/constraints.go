@@ -73,9 +73,16 @@ func (g *generator) role(percent int) string {
 func (g *generator) location() {
 	e := el("rsc_location", "id", g.id("loc"))
 	if g.maybe(5, "rsc-pattern") {
-		e.Attrs = append(e.Attrs, Attr{"rsc-pattern", pick(g, []string{"^r", "^c.*", "!^g"})})
+		e.Attrs = append(e.Attrs, Attr{"rsc-pattern", pick(g, []string{"^r", "^r.*", "^g"})})
 	} else {
-		e.Attrs = append(e.Attrs, Attr{"rsc", g.nameOf(pick(g, g.tops))})
+		t := pick(g, g.tops)
+		if t.kind == "clone" || t.kind == "promotable" {
+			// Preferences make crm_simulate 2.1.5 shuffle instances.
+			g.feature("location")
+			g.constraints.add(el("rsc_location", "id", g.id("loc"), "rsc", t.id, "node", pick(g, g.nodes).name, "score", "-INFINITY"))
+			return
+		}
+		e.Attrs = append(e.Attrs, Attr{"rsc", g.nameOf(t)})
 	}
 	if d := pick(g, []string{"", "", "", "", "", "never", "exclusive"}); d != "" && g.chance(40) {
 		g.feature("resource-discovery=" + d)
@@ -162,6 +169,9 @@ func (g *generator) colocation() {
 	// crm_simulate 2.1.5 does not heed colocations of a group's members for the group.
 	p, d := g.tops[min(i, j)], g.tops[max(i, j)]
 	with, dependent := p.id, d.id
+	if (d.kind == "clone" || d.kind == "promotable") && p.kind != d.kind {
+		return // for the same reason as with locations
+	}
 	if e.Attr("score") != "INFINITY" {
 		// It does not scale preferences along chains, nor for groups and bundles.
 		if d.grouped || d.kind == "bundle" || d.isPrimary || p.prefers {
