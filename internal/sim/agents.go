@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -100,8 +101,8 @@ func (a *agents) run(op event.Operation) {
 	if op.Agent.Class != "stonith" && (op.Action == "start" || op.Action == "migrate_from") {
 		w.truth.Begun(w.now, h.name, op.Instance)
 	}
-	if op.Interval == 0 && op.TransitionKey != "" {
-		what := op.Action + " of " + op.Name + " (" + op.TransitionKey + ")"
+	if op.Order > 0 {
+		what := fmt.Sprintf("%s of %s (order %d)", op.Action, op.Name, op.Order)
 		if a.ordered[what] {
 			w.truth.Again(w.now, h.name, what)
 		}

@@ -107,5 +107,6 @@ func (w *World) settled() bool {
 			return false
 		}
 	}
-	return len(w.hosts) > 1 && w.well() == ""
+	alone := len(w.hosts) == 1 || len(w.hosts) == 2 && !w.shape.Fencing // nobody could go on without people
+	return !alone && w.well() == ""
 }

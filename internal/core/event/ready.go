@@ -112,6 +112,8 @@ type Operation struct {
 	// SkipDuplicateCheck: the former owner is confirmed off.
 	SkipDuplicateCheck bool `json:"skip_duplicate_check,omitempty"`
 
+	Order uint64 `json:"order,omitempty"` // number of the order that it carries out; 0: the executor's own wish
+
 	// What the history keeps with the result.
 	TransitionKey string `json:"transition_key,omitempty"`
 	OpDigest      string `json:"op_digest,omitempty"`

@@ -297,6 +297,7 @@ func (x *Executor) next(now event.Time, r *resource) {
 func (x *Executor) run(r *resource, run *running) {
 	x.nextID++
 	run.op.ID = fmt.Sprintf("%d.%d", x.self.Counter, x.nextID)
+	run.op.Order = run.order
 	run.resource = r
 	x.inflight[run.op.ID] = run
 	r.running = append(r.running, run)

@@ -201,8 +201,7 @@ func (e *Engine) expected(entry *cluster.HistoryEntry) bool {
 	if e.walk == nil || entry.Failed() {
 		return false
 	}
-	parts := strings.SplitN(entry.TransitionKey, ":", 4)
-	if len(parts) < 3 || parts[1] != fmt.Sprint(e.walk.number) {
+	if !e.walk.keys[entry.TransitionKey] {
 		return false
 	}
 	if entry.Operation == "monitor" && entry.IntervalMS == 0 {

@@ -41,6 +41,7 @@ type walk struct {
 	begun   bool // the begin of the transition was proposed
 
 	abortedAt time.Duration
+	keys      map[string]bool // transition keys of the orders that it sent: numbers may repeat under another leader
 	// granting holds, by action id, when a grant was last proposed, and how often.
 	granting map[int]proposal
 	// wished holds, by action id, when a fencing or forgetting was last asked for.
@@ -66,7 +67,7 @@ func (e *Engine) Begin(now event.Time, number uint64, plan *cluster.Plan, s *clu
 	}
 	w := &walk{
 		number: number, steps: make([]step, len(plan.Actions)), moves: slices.Clone(s.Moves), nextFence: max(s.NextFence, 1),
-		granting: map[int]proposal{}, wished: map[int]time.Duration{},
+		keys: map[string]bool{}, granting: map[int]proposal{}, wished: map[int]time.Duration{},
 		limits: limits{batch: option(s, "batch-limit", 0), node: option(s, "node-action-limit", nodeActions), migrations: option(s, "migration-limit", 0)},
 	}
 	for i := range plan.Actions {
@@ -171,6 +172,7 @@ func (e *Engine) step(now event.Time, s *step) bool {
 	}
 	if o := e.sameOrder(m, s); o != nil {
 		o.action = s.ID
+		w.keys[o.sent.Operation.TransitionKey] = true
 		w.sent(s)
 		return true
 	}
@@ -251,6 +253,7 @@ func (e *Engine) order(now event.Time, s *step, m *cluster.Member, grant uint64)
 	}
 	e.next++
 	e.orders[o.number] = o
+	w.keys[op.TransitionKey] = true
 	e.send(o)
 	w.sent(s)
 	if g := e.state.GrantFor(s.Instance, s.Node); g != nil && s.Kind == cluster.ActionStop && mutant.Is("release when the stop is ordered") {
