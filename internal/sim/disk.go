@@ -53,12 +53,12 @@ func (h *Host) persist(p *event.Persist) {
 	took = max(took, d.last+1-w.now)
 	d.last = w.now + took
 	// A store that was the only one to hold something is beyond repair: only one of
-	// several is torn, while all has been well for a while.
-	if d.tear && w.settled() {
+	// several is torn, once, while all has been well for a while.
+	if d.tear && !w.torn && w.settled() {
 		boot := h.boots
 		w.after(took/2, func() {
 			if h.power && h.boots == boot && len(d.writes) > 0 && d.writes[0].batch == p {
-				d.tearing = true
+				d.tearing, w.torn = true, true
 				w.crash(h, w.between(2*time.Second, 20*time.Second))
 			}
 		})

@@ -60,6 +60,11 @@ func RunFaults(s Shape, faults []Fault, o Options) *Result {
 	w := newWorld(s, o.Trace)
 	w.readies = o.Readies
 	r := &Result{Shape: s, Faults: faults, Stats: w.stats}
+	defer func() {
+		if fault := recover(); fault != nil {
+			r.Breaches = append(w.truth.Breaches, truth.Breach{At: w.now, Rule: "panic", Text: fmt.Sprint(fault)})
+		}
+	}()
 	if w.form() {
 		w.trouble(faults, o.Length)
 		r.Recovery = w.recover()

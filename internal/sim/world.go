@@ -38,6 +38,7 @@ type World struct {
 	lineage  cluster.Lineage
 	nextRaft uint64
 	healed   bool // the faults are over
+	torn     bool // a store was torn already
 
 	trace   io.Writer    // nil: none
 	told    uint64       // number of the first event not traced
