@@ -30,6 +30,7 @@ type Host struct {
 
 	disk    disk
 	counter uint64 // of its newest incarnation, when it dropped its state
+	joining int    // the boot in which it asks to be admitted; 0: it does not
 	life    int    // grows with every start and end of a daemon
 	daemon  *daemon
 	stopped bool   // an administrator stopped the daemon

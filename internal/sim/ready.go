@@ -148,7 +148,12 @@ func (h *Host) exited(e *event.Exit) {
 func (h *Host) join() {
 	w := h.w
 	boot := h.boots
+	if h.joining == boot {
+		return // it has asked already
+	}
+	h.joining = boot
 	retry := func() {
+		h.joining = 0
 		w.after(w.between(500*time.Millisecond, 2*time.Second), func() {
 			if h.power && h.boots == boot && !h.stopped {
 				h.start()
@@ -199,6 +204,7 @@ func (h *Host) join() {
 			id.Counter = max(h.counter, r.Admitted.Incarnation.Counter)
 		}
 		h.disk.apply(&event.Persist{Identity: &id})
+		h.joining = 0
 		h.start()
 	})
 	if !ok {

@@ -188,6 +188,9 @@ func (w *World) recover() time.Duration {
 		}
 	}
 	for _, h := range w.hosts {
+		if h.stopped {
+			h.kill() // if it still stops, people lose patience
+		}
 		h.slow, h.lag, h.disk.fail, h.disk.tear, h.stopped = 0, 0, false, false, false
 		for l := range w.net.paths {
 			h.carrier(l, true)
