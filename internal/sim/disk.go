@@ -57,7 +57,7 @@ func (h *Host) persist(p *event.Persist) {
 	if d.tear && !w.torn && w.settled() {
 		boot := h.boots
 		w.after(took/2, func() {
-			if h.power && h.boots == boot && len(d.writes) > 0 && d.writes[0].batch == p {
+			if h.power && !w.torn && h.boots == boot && len(d.writes) > 0 && d.writes[0].batch == p {
 				d.tearing, w.torn = true, true
 				w.crash(h, w.between(2*time.Second, 20*time.Second))
 			}
