@@ -15,18 +15,13 @@ import (
 )
 
 var (
-	race    = flag.Bool("race-reference", false, "compare the speed with that of crm_simulate")
-	program = flag.String("ha", "", "with -race-reference: the ha binary, to be started once a case")
-	files   = flag.String("cibs", "", "with -race-reference: a directory with further CIB files to compare on")
+	program = flag.String("ha", "", "the ha binary, to be started once a case by BenchmarkBesideReference")
+	files   = flag.String("cibs", "", "a directory with further CIB files for BenchmarkBesideReference")
 )
 
-// TestSpeedAgainstReference schedules the same CIBs with crm_simulate and with
-// ours, side by side, and prints processor times. In passing it holds ours to
-// being 20 times faster on the recorded cases.
-func TestSpeedAgainstReference(t *testing.T) {
-	if !*race {
-		t.Skip("only with -race-reference")
-	}
+// BenchmarkBesideReference schedules the same CIBs with crm_simulate and with
+// ours, side by side, and prints processor times; run it with -benchtime 1x.
+func BenchmarkBesideReference(t *testing.B) {
 	reference, err := exec.LookPath("crm_simulate")
 	if err != nil {
 		t.Skip("crm_simulate is not installed")
@@ -52,9 +47,7 @@ func TestSpeedAgainstReference(t *testing.T) {
 	if *program != "" {
 		t.Logf("ha started once a case: %v on average, %v at most", started/time.Duration(len(suite)), slowest)
 	}
-	if ours*20 > theirs {
-		t.Error("that is less than 20 times faster")
-	}
+	t.ReportMetric(float64(theirs)/float64(ours), "times-faster")
 	if *files == "" {
 		return
 	}
@@ -81,7 +74,7 @@ func childTime(name string, args ...string) time.Duration {
 }
 
 // scheduleFile returns the processor time for reading and scheduling a CIB.
-func scheduleFile(t *testing.T, name string, now time.Time) time.Duration {
+func scheduleFile(t testing.TB, name string, now time.Time) time.Duration {
 	t.Helper()
 	before := ownTime()
 	data, err := os.ReadFile(name)
