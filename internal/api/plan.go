@@ -8,10 +8,8 @@ import (
 // NewPlan describes, for people and programs, what cfg would change in state and
 // what p would then do.
 func NewPlan(state *cluster.State, cfg *cluster.Config, p *cluster.Plan) *Plan {
-	out := &Plan{Base: state.Revision, Plan: p, Config: Changes{}, Actions: []PlanAction{}, Moves: []PlanMove{}}
-	for _, c := range config.Diff(&state.Config, cfg) {
-		out.Config = append(out.Config, Change(c))
-	}
+	out := &Plan{Base: state.Revision, Plan: p, Config: []Change{}, Actions: []PlanAction{}, Moves: []PlanMove{}}
+	out.Config = append(out.Config, config.Diff(&state.Config, cfg)...)
 	kinds := map[string]map[cluster.ActionKind]bool{}
 	for _, i := range inOrder(p) {
 		a := &p.Actions[i]

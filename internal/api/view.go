@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"linuxha/internal/cluster"
+	"linuxha/internal/config"
 	"linuxha/internal/core/event"
 )
 
@@ -104,23 +105,14 @@ type Warning struct {
 // Plan is what a configuration would change.
 type Plan struct {
 	Base    uint64        `json:"base"` // revision that it was compared with
-	Config  Changes       `json:"config"`
+	Config  []Change      `json:"config"`
 	Actions []PlanAction  `json:"actions"`
 	Moves   []PlanMove    `json:"moves"`
 	Plan    *cluster.Plan `json:"plan,omitempty"`
 }
 
-// Changes are the differences of configuration text.
-type Changes []Change
-
-// Change is one block that differs.
-type Change struct {
-	Kind string `json:"kind"`
-	Name string `json:"name"`
-	What string `json:"what"`
-	Old  string `json:"old,omitempty"`
-	New  string `json:"new,omitempty"`
-}
+// Change is one block of the configuration that differs.
+type Change = config.Change
 
 // PlanMove is what happens to one primitive instance.
 type PlanMove struct {

@@ -21,11 +21,7 @@ func newExplain() *cobra.Command {
 	}
 	asJSON := addJSON(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		s, err := client().Status(cmd.Context())
-		if err != nil {
-			return err
-		}
-		r, err := findResource(s, args[0])
+		r, err := resourceNamed(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}

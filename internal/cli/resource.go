@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -34,11 +35,7 @@ func newMove() *cobra.Command {
 	asJSON := addJSON(cmd)
 	wait := cmd.Flags().Duration("wait", time.Minute, "how long to wait until it has moved; 0: do not wait")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		s, err := client().Status(cmd.Context())
-		if err != nil {
-			return err
-		}
-		r, err := findResource(s, args[0])
+		r, err := resourceNamed(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
@@ -75,7 +72,7 @@ func newMove() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("move %s: %w", r.ID, err)
 			}
-			if move.Node != "" && !has(to, move.Node) {
+			if move.Node != "" && !slices.Contains(to, move.Node) {
 				return &ExitError{Code: ExitFailure, Err: fmt.Errorf("%s could not move to %s; it runs on %s; see 'ha status' and 'ha events'", r.ID, move.Node, orNone(to))}
 			}
 		}
@@ -92,20 +89,20 @@ func newMove() *cobra.Command {
 	return cmd
 }
 
-func has(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
-}
-
 func orNone(list []string) string {
 	if len(list) == 0 {
 		return "nowhere"
 	}
 	return strings.Join(list, ", ")
+}
+
+// resourceNamed asks the daemon for a resource, at any depth.
+func resourceNamed(ctx context.Context, id string) (*api.Resource, error) {
+	s, err := client().Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return findResource(s, id)
 }
 
 // findResource looks a resource up at any depth.
@@ -137,13 +134,13 @@ func findResource(s *api.Status, id string) (*api.Resource, error) {
 func runsOn(r *api.Resource) []string {
 	var out []string
 	for _, i := range r.On {
-		if !has(out, i.Node) {
+		if !slices.Contains(out, i.Node) {
 			out = append(out, i.Node)
 		}
 	}
 	for i := range r.Members {
 		for _, n := range runsOn(&r.Members[i]) {
-			if !has(out, n) {
+			if !slices.Contains(out, n) {
 				out = append(out, n)
 			}
 		}
@@ -200,11 +197,7 @@ func newRestart() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()
-		s, err := client().Status(ctx)
-		if err != nil {
-			return err
-		}
-		r, err := findResource(s, args[0])
+		r, err := resourceNamed(ctx, args[0])
 		if err != nil {
 			return err
 		}
@@ -260,11 +253,7 @@ func newCleanup() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		forget := cluster.HistoryForget{Node: *node, Failcount: true}
 		if len(args) == 1 {
-			s, err := client().Status(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if _, err := findResource(s, args[0]); err != nil {
+			if _, err := resourceNamed(cmd.Context(), args[0]); err != nil {
 				return err
 			}
 			forget.Resource = args[0]
@@ -292,11 +281,7 @@ func resourceSwitch(use, role, short string) *cobra.Command {
 	}
 	asJSON := addJSON(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		s, err := client().Status(cmd.Context())
-		if err != nil {
-			return err
-		}
-		r, err := findResource(s, args[0])
+		r, err := resourceNamed(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}

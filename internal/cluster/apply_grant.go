@@ -53,7 +53,7 @@ func (c *Config) Exclusive(instance string) bool {
 		return true
 	}
 	if unique := Value(clone.Meta, "globally-unique"); unique != "" {
-		return isTrue(unique)
+		return IsTrue(unique)
 	}
 	n, err := strconv.Atoi(Value(clone.Meta, "clone-node-max"))
 	return err == nil && n > 1
@@ -68,7 +68,8 @@ func (c *Config) cloneOf(id string) *Resource {
 	return top
 }
 
-func isTrue(text string) bool {
+// IsTrue tells whether a text is one of the words for true (SEMANTICS 1).
+func IsTrue(text string) bool {
 	switch strings.ToLower(text) {
 	case "true", "on", "yes", "y", "1":
 		return true

@@ -128,5 +128,5 @@ func (c *Config) Priority(id string) int {
 // Standby tells whether an administrator has drained a node.
 func (c *Config) Standby(node string) bool {
 	n := c.node(node)
-	return n != nil && isTrue(Value(n.Attributes, "standby"))
+	return n != nil && IsTrue(Value(n.Attributes, "standby"))
 }

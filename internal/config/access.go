@@ -2,6 +2,7 @@ package config
 
 import (
 	"github.com/hashicorp/hcl/v2"
+	"slices"
 
 	"linuxha/internal/cluster"
 )
@@ -11,7 +12,7 @@ func (r *reader) alert(b *hcl.Block) {
 		hcl.BlockHeaderSchema{Type: "recipient", LabelNames: []string{"id"}}, setBlock("params_set"), setBlock("meta_set"))
 	a := cluster.Alert{ID: b.Labels[0], Path: c.require("path"), Select: c.list("select"), Attributes: c.list("attributes")}
 	for _, s := range a.Select {
-		if !contains([]string{"nodes", "fencing", "resources", "attributes"}, s) {
+		if !slices.Contains([]string{"nodes", "fencing", "resources", "attributes"}, s) {
 			r.errorf(b.DefRange, "select nodes, fencing, resources or attributes", "%s: there is nothing called %q to select", c.at, s)
 		}
 	}

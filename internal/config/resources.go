@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"sort"
 	"strings"
 
@@ -125,7 +126,7 @@ func (c *body) operations() []cluster.Operation {
 		o := c.open("", block.DefRange, block.Body, names, setBlock("meta_set"), setBlock("params_set"))
 		o.at = c.at + " op " + block.Labels[0]
 		op := cluster.Operation{ID: o.text("id"), Name: block.Labels[0], Ref: o.text("same_as")}
-		if op.Ref == "" && !contains(operationNames, op.Name) {
+		if op.Ref == "" && !slices.Contains(operationNames, op.Name) {
 			c.errorf(block.DefRange, nearest(op.Name, append([]string(nil), operationNames...)), "%s: there is no operation %q", c.at, op.Name)
 		}
 		for _, name := range o.written() {
@@ -157,15 +158,6 @@ func (c *body) operations() []cluster.Operation {
 // text and model go round without a change.
 func attrRank(name string) int {
 	return strings.Index("timeout role on-fail enabled start-delay interval-origin record-pending description", name)
-}
-
-func contains(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
 }
 
 func (r *reader) group(b *hcl.Block) {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"linuxha/internal/cluster"
@@ -267,7 +268,7 @@ func (p *ruleParser) comparison() (*cluster.AttrExpr, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !contains([]string{"eq", "ne", "lt", "lte", "gt", "gte"}, op) {
+	if !slices.Contains([]string{"eq", "ne", "lt", "lte", "gt", "gte"}, op) {
 		return nil, fmt.Errorf("%q is not eq, ne, lt, lte, gt or gte", op)
 	}
 	e := &cluster.AttrExpr{Attribute: name, Operation: op}
@@ -333,7 +334,7 @@ func (p *ruleParser) fields() (map[string]string, error) {
 		if !ok || p.peek().quoted {
 			break
 		}
-		if !contains(dateFields, name) && name != "days" {
+		if !slices.Contains(dateFields, name) && name != "days" {
 			return nil, fmt.Errorf("there is no date field %q; use %s", name, strings.Join(dateFields, ", "))
 		}
 		out[name] = value

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"sort"
 	"strings"
 
@@ -102,7 +103,7 @@ func formatFields(f map[string]string) string {
 // ruleWord quotes a word that would not be read as one, or as a keyword.
 func ruleWord(s string) string {
 	if s == "" || strings.ContainsAny(s, " \t\n\r()\"") ||
-		contains([]string{"and", "or", "string", "integer", "number", "version"}, s) {
+		slices.Contains([]string{"and", "or", "string", "integer", "number", "version"}, s) {
 		return quoteWord(s)
 	}
 	return s

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"linuxha/internal/cluster"
@@ -160,14 +161,14 @@ func (v *validator) primitive(kind string, r *cluster.Resource) {
 		if ms > 0 && op.Name != "monitor" && op.Name != "status" {
 			v.add(at, "", "leave interval out", "operation %s cannot recur", op.Name)
 		}
-		if op.Name == "stop" && contains([]string{"standby", "demote", "stop"}, op.Attr("on-fail")) {
+		if op.Name == "stop" && slices.Contains([]string{"standby", "demote", "stop"}, op.Attr("on-fail")) {
 			v.add(at, "", "use fence, block, ignore or restart-container", "on_fail = %q is not possible for stop", op.Attr("on-fail"))
 		}
 	}
 }
 
 func (v *validator) bundle(at string, r *cluster.Resource) {
-	if !contains([]string{"docker", "podman", "rkt"}, r.Bundle.Engine) {
+	if !slices.Contains([]string{"docker", "podman", "rkt"}, r.Bundle.Engine) {
 		v.add(at, "engine", "use docker or podman", "there is no engine %q", r.Bundle.Engine)
 	}
 	if len(r.Children) > 0 && r.Bundle.IPRangeStart == "" && r.Bundle.ControlPort == "" {

@@ -159,9 +159,9 @@ func (r *reader) cib(e *element) {
 	for _, a := range r.doc.attributes(e) {
 		switch a.name {
 		case "have-quorum":
-			r.status.Quorate = isTrue(r.boolean(a))
+			r.status.Quorate = cluster.IsTrue(r.boolean(a))
 		case "no-quorum-panic":
-			r.status.QuorumPanic = isTrue(r.boolean(a))
+			r.status.QuorumPanic = cluster.IsTrue(r.boolean(a))
 		case "dc-uuid":
 			r.status.Coordinator = a.value
 		case "execution-date":

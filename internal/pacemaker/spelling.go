@@ -98,14 +98,6 @@ func (r *reader) role(a attr) string {
 	return role
 }
 
-func isTrue(s string) bool {
-	switch strings.ToLower(s) {
-	case "true", "on", "yes", "y", "1":
-		return true
-	}
-	return false
-}
-
 // infinity is the score that stands for INFINITY.
 const infinity = 1_000_000
 

@@ -25,7 +25,7 @@ func (r *reader) nodeState(e *element) {
 		case "uname":
 			n.Name = a.value
 		case "remote_node":
-			n.Remote = isTrue(a.value)
+			n.Remote = cluster.IsTrue(a.value)
 		case "in_ccm":
 			n.InCCM = a.value
 		case "crmd":

@@ -14,7 +14,6 @@ import (
 type Truth struct {
 	hosts  map[string]*host
 	owners map[string][]string // exclusive instance: hosts with power on which it is active
-	acked  map[string]uint64   // newest acknowledged value by register
 	prints map[string]map[uint64]print
 	newest Agreed
 	parent map[string]string // lineage: the one that it branched from
@@ -58,7 +57,7 @@ type Holder struct{ Host, Boot string }
 
 // New returns the truth of an empty world.
 func New() *Truth {
-	return &Truth{hosts: map[string]*host{}, owners: map[string][]string{}, acked: map[string]uint64{}, prints: map[string]map[uint64]print{},
+	return &Truth{hosts: map[string]*host{}, owners: map[string][]string{}, prints: map[string]map[uint64]print{},
 		parent: map[string]string{}, child: map[string]string{}}
 }
 
@@ -76,9 +75,6 @@ func (t *Truth) PowerOff(name string) {
 		t.drop(instance, name)
 	}
 }
-
-// Powered tells whether a host has power.
-func (t *Truth) Powered(name string) bool { return t.hosts[name] != nil && t.hosts[name].power }
 
 // Activate: an agent has made an exclusive instance active on a host.
 func (t *Truth) Activate(at time.Duration, name, instance string) {
@@ -206,14 +202,6 @@ func (t *Truth) Left(at time.Duration, by, name, boot string) {
 		}
 	}
 }
-
-// Acknowledged: the cluster has taken a client's write.
-func (t *Truth) Acknowledged(register string, value uint64) {
-	t.acked[register] = max(t.acked[register], value)
-}
-
-// Registers returns the acknowledged values.
-func (t *Truth) Registers() map[string]uint64 { return t.acked }
 
 // Read: a node shows a register's value in a state that must contain what was
 // acknowledged.
