@@ -66,11 +66,11 @@ func (c *Core) keepContact() {
 	c.judgeContact()
 }
 
-// answerContacts asks the majority whether this node still leads, and answers who
-// asked before.
+// answerContacts asks the majority now and then whether this node still leads, and
+// answers who asked before.
 func (c *Core) answerContacts() {
 	k := &c.contact
-	if k.round || !c.settled() || len(k.waiting) == 0 && c.now.Mono < k.nextAsk {
+	if k.round || !c.settled() || c.now.Mono < k.nextAsk {
 		return
 	}
 	k.round, k.nextAsk = true, c.now.Mono+max(c.detector.Times().Interval, c.lease()/16)
@@ -95,10 +95,12 @@ func (c *Core) answerContacts() {
 	})
 }
 
-// contacted takes a lease request, or the answer to ours.
-func (c *Core) contacted(m *event.Message) {
+// contacted takes a lease request, or the answer to ours. It tells whether somebody
+// has to look at that.
+func (c *Core) contacted(m *event.Message) (news bool) {
 	k := &c.contact
 	if m.Contact.Answer {
+		news = !k.had || k.gaveUp || c.now.Boot >= k.until
 		if m.For == c.self && m.Term >= c.raft.Term() {
 			from := m.Contact.SentAt
 			if mutant.Is("count the lease from receipt") {
@@ -106,11 +108,12 @@ func (c *Core) contacted(m *event.Message) {
 			}
 			k.until, k.had = max(k.until, from+c.lease()), true
 		}
-		return
+		return news
 	}
 	if c.lead.active && len(k.waiting) < 1000 {
 		k.waiting = append(k.waiting, waitingContact{m.From, m.Contact.SentAt})
 	}
+	return !k.round && c.now.Mono >= k.nextAsk
 }
 
 // inContact tells whether this node may count on a quorate leader.

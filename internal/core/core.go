@@ -41,6 +41,7 @@ type Core struct {
 	disk     disk
 	out      event.Ready
 	deadline time.Duration // the last one given
+	news     bool          // something but routine has happened since the last Ready
 	over     bool          // Exit was given: nothing more happens
 
 	state    *cluster.State
@@ -156,21 +157,24 @@ func (c *Core) Step(now event.Time, ev event.Event) {
 	if c.over {
 		return
 	}
-	if late := c.detector.Turn(now.Mono, c.deadline); late > 0 {
+	late := c.detector.Turn(now.Mono, c.deadline)
+	if late > 0 {
 		c.ranLate(now, late)
 	}
-	c.now, c.deadline = now, 0
+	c.now = now
+	gaveUp := c.contact.gaveUp
 	if !c.disk.first() {
 		c.judgeContact() // before anything that came late can be obeyed
 	}
+	routine := false
 	switch e := ev.(type) {
 	case event.Tick: // settle does it
 	case event.Recorded:
 		c.executor.Begin(now, e)
 	case event.HeartbeatReceived:
-		c.heard(e)
+		routine = !c.heard(e)
 	case event.MessageReceived:
-		c.received(e)
+		routine = !c.received(e)
 	case event.LinkChanged:
 		c.detector.Carrier(now.Mono, e.Link, e.Carrier)
 	case event.Persisted:
@@ -190,6 +194,10 @@ func (c *Core) Step(now event.Time, ev event.Event) {
 	case event.Stopping:
 		c.stopping(e)
 	}
+	if routine && late == 0 && gaveUp == c.contact.gaveUp && now.Mono < c.deadline {
+		return // nothing that anyone has to look at before the deadline
+	}
+	c.news, c.deadline = true, 0
 	c.settle()
 }
 
@@ -237,12 +245,14 @@ func (c *Core) settle() {
 func (c *Core) Ready() event.Ready {
 	if !c.over {
 		c.maybePersist()
-		c.viewLocal()
-		c.deadline = c.nextDeadline()
+		if c.news || c.deadline == 0 {
+			c.viewLocal()
+			c.deadline = c.nextDeadline()
+		}
 		c.out.Deadline = c.deadline
 	}
 	out := c.out
-	c.out = event.Ready{}
+	c.out, c.news = event.Ready{}, false
 	return out
 }
 

@@ -119,15 +119,18 @@ func (c *Core) persisted(e event.Persisted) {
 	}
 }
 
-// drain takes what Raft has to say, until it is silent.
-func (c *Core) drain() {
-	for !c.over {
+// drain takes what Raft has to say, until it is silent, and tells whether that was
+// more than messages to others.
+func (c *Core) drain() (news bool) {
+	for !c.over && c.raft.HasOutput() {
 		out, err := c.raft.Take()
 		if err == nil && out.Empty() {
-			return
+			return news
 		}
+		news = news || err != nil || out.Restored != nil || len(out.Committed) > 0 || len(out.Confirmed) > 0 || len(out.Trace) > 0
 		c.take(out, err)
 	}
+	return news
 }
 
 func (c *Core) take(out consensus.Output, err error) {

@@ -58,25 +58,30 @@ func (c *Core) nodeOf(id uint64) string {
 	return ""
 }
 
-// received filters a message by rule 4 and 5, and hands it on.
-func (c *Core) received(e event.MessageReceived) {
+// received filters a message by rule 4 and 5, and hands it on. It tells whether
+// that may have changed more than what goes on all the time: beats of Raft and leases.
+func (c *Core) received(e event.MessageReceived) (news bool) {
 	m := &e.Message
 	if c.disk.first() || e.Peer != m.From.Node || m.To != c.self.Node || m.From.Node == c.self.Node {
-		return
+		return false
 	}
 	if !m.For.IsZero() && m.For != c.self {
-		return
+		return false
 	}
 	if c.outlived(m.From) {
-		return
+		return false
 	}
 	if (m.Lineage != c.identity.Lineage.ID || c.removed(m.RaftID)) && !mutant.Is("hear other lineages") {
-		return
+		return false
 	}
-	c.names[m.RaftID] = m.From.Node
+	if c.names[m.RaftID] != m.From.Node {
+		c.names[m.RaftID] = m.From.Node
+	}
 	switch {
 	case m.Raft != nil:
-		c.receivedRaft(m)
+		return c.receivedRaft(m)
+	case m.Contact != nil:
+		return c.contacted(m)
 	case m.Dispatch != nil:
 		if m.For == c.self && (m.Term >= c.raft.Term() || mutant.Is("obey an older term")) {
 			c.executor.Dispatch(c.now, m.Term, m.Dispatch)
@@ -89,8 +94,6 @@ func (c *Core) received(e event.MessageReceived) {
 		}
 	case m.Report != nil:
 		c.reported(m.From, m.Report)
-	case m.Contact != nil:
-		c.contacted(m)
 	case m.Propose != nil:
 		c.proposed(m)
 	case m.Answer != nil:
@@ -103,6 +106,7 @@ func (c *Core) received(e event.MessageReceived) {
 				"the stored state is older than what %s remembers of this node (incarnation %d, index %d)", m.From.Node, m.Stale.Counter, m.Stale.Commit)})
 		}
 	}
+	return true
 }
 
 // stale tells a node that starts from state older than what is remembered of it,
@@ -155,21 +159,28 @@ func (c *Core) removed(id uint64) bool {
 // transferContext marks the votes of an ordered hand-over, as the library does.
 var transferContext = []byte("CampaignTransfer")
 
-func (c *Core) receivedRaft(m *event.Message) {
+func (c *Core) receivedRaft(m *event.Message) (news bool) {
 	r := &raftpb.Message{}
 	if err := proto.Unmarshal(m.Raft, r); err != nil {
 		c.trace("message of %s dropped: %v", m.From.Node, err)
-		return
+		return true
 	}
 	if r.GetFrom() != m.RaftID || r.GetTo() != c.identity.RaftID {
-		return
+		return false
 	}
 	vote := r.GetType() == raftpb.MsgVote || r.GetType() == raftpb.MsgPreVote
 	if vote && !bytes.Equal(r.GetContext(), transferContext) && c.leaderHeard() {
 		c.election.hold(c.now.Mono, r)
-		return
+		return true
 	}
+	if t := r.GetType(); t != raftpb.MsgHeartbeat && t != raftpb.MsgHeartbeatResp {
+		c.stepRaft(r)
+		return true
+	}
+	term, leader, leads := c.raft.Term(), c.raft.Leader(), c.raft.Leads()
 	c.stepRaft(r)
+	news = c.drain()
+	return news || term != c.raft.Term() || leader != c.raft.Leader() || leads != c.raft.Leads()
 }
 
 func (c *Core) stepRaft(r *raftpb.Message) {
@@ -178,16 +189,16 @@ func (c *Core) stepRaft(r *raftpb.Message) {
 	}
 }
 
-// heard takes a heartbeat.
-func (c *Core) heard(e event.HeartbeatReceived) {
+// heard takes a heartbeat, and tells whether it says anything but that all is as before.
+func (c *Core) heard(e event.HeartbeatReceived) (news bool) {
 	p := &e.Packet
 	if c.stale(p) {
-		return
+		return true
 	}
 	if m := c.state.Member(p.Node); m != nil && m.Incarnation.Counter > p.Counter {
-		return
+		return true
 	}
-	if p.Lineage == c.identity.Lineage.ID && p.RaftID != 0 && !c.removed(p.RaftID) {
+	if p.Lineage == c.identity.Lineage.ID && p.RaftID != 0 && c.names[p.RaftID] != p.Node && !c.removed(p.RaftID) {
 		c.names[p.RaftID] = p.Node
 	}
 	if v, ok := c.detector.Peer(c.now.Mono, p.Node); ok && v.Packet.Counter > p.Counter && v.Packet.RaftID != p.RaftID && c.removed(v.Packet.RaftID) {
@@ -195,9 +206,10 @@ func (c *Core) heard(e event.HeartbeatReceived) {
 	}
 	c.meet(p)
 	if c.over {
-		return
+		return true
 	}
-	if c.detector.Received(c.now.Mono, e.Link, *p) {
+	newer, changed := c.detector.Received(c.now.Mono, e.Link, p)
+	if newer {
 		c.trace("%s is heard, incarnation %d", p.Node, p.Counter)
 		delete(c.graces, p.Node) // the restart is over
 		if c.raft.Leads() {
@@ -206,6 +218,7 @@ func (c *Core) heard(e event.HeartbeatReceived) {
 			c.raft.SnapshotFailed(p.RaftID)
 		}
 	}
+	return changed || p.Lineage != c.identity.Lineage.ID
 }
 
 // peer returns what is known of a node by heartbeats; one of another lineage, or

@@ -90,10 +90,11 @@ func (d *Detector) SetTimes(t Times) { d.times = t }
 func (d *Detector) Times() Times { return d.times }
 
 // Received notes an authentic packet that came over link. It tells whether the
-// packet shows a newer incarnation of the peer than all before.
-func (d *Detector) Received(now time.Duration, number int, p Packet) (newer bool) {
+// packet shows a newer incarnation of the peer than all before, and whether it
+// changed anything but times and counts: what it says, or what is known by it.
+func (d *Detector) Received(now time.Duration, number int, p *Packet) (newer, changed bool) {
 	if number < 0 || number >= MaxLinks || p.Node == d.self || p.Node == "" {
-		return false
+		return false, false
 	}
 	x := d.peer(p.Node)
 	switch {
@@ -103,7 +104,7 @@ func (d *Detector) Received(now time.Duration, number int, p Packet) (newer bool
 		slices.SortFunc(d.peers, func(a, b *peer) int { return strings.Compare(a.name, b.name) })
 		newer = true
 	case p.Counter < x.last.Counter:
-		return false // a late packet of a former life
+		return false, false // a late packet of a former life
 	case p.Counter > x.last.Counter || p.Boot != x.last.Boot:
 		// Failures of the former life say nothing about the link.
 		x.links = [MaxLinks]link{}
@@ -112,18 +113,34 @@ func (d *Detector) Received(now time.Duration, number int, p Packet) (newer bool
 		x.last = Packet{}
 		newer = true
 	}
-	if p.Sequence >= x.last.Sequence {
-		x.last, x.heardAt = p, now
-	}
 	l := &x.links[number]
+	was, reason, silent := x.linksUp(), x.reason, !l.heard || now-l.heardAt >= d.times.Dead
+	if p.Sequence >= x.last.Sequence {
+		if p.says(&x.last) {
+			x.last.stamp(p)
+		} else {
+			x.last, changed = *p, true
+		}
+		x.heardAt = now
+	}
 	l.count(p.Sequence)
 	if p.Sequence >= l.sequence {
 		l.sequence = p.Sequence
-		l.hearsUs = d.hears(&p, number)
+		l.hearsUs = d.hears(p, number)
 	}
 	l.heard, l.heardAt = true, now
 	d.judge(now, x)
-	return newer
+	return newer, changed || newer || silent || was != x.linksUp() || reason != x.reason
+}
+
+// linksUp returns the links that count, as bits.
+func (x *peer) linksUp() (bits uint8) {
+	for i := range x.links {
+		if x.links[i].up {
+			bits |= 1 << i
+		}
+	}
+	return bits
 }
 
 // hears tells whether p's sender hears this incarnation on link number.

@@ -39,7 +39,7 @@ func (s *script) beats(d time.Duration, mask, hears uint8) {
 		p := s.packet(hears)
 		for i := range MaxLinks {
 			if mask&(1<<i) != 0 {
-				s.d.Received(s.now, i, p)
+				s.d.Received(s.now, i, &p)
 			}
 		}
 		s.d.Tick(s.now)
@@ -92,7 +92,7 @@ func TestALinkCountsWhenBothEndsHear(t *testing.T) {
 	p := s.packet(0b11)
 	p.Heard[0].Counter = 0
 	for i := range 2 {
-		s.d.Received(s.now, i, p)
+		s.d.Received(s.now, i, &p)
 	}
 	s.want(false, "it hears a former incarnation of ours")
 }
@@ -122,7 +122,7 @@ func TestStandstillIsLoss(t *testing.T) {
 		s.beats(time.Second, 1, 1)
 		p := s.packet(1)
 		set(&p)
-		s.d.Received(s.now, 0, p)
+		s.d.Received(s.now, 0, &p)
 		s.want(false, what+" stands still")
 		s.beats(100*ms, 1, 1)
 		s.want(true, what+" goes on")
@@ -149,12 +149,12 @@ func TestANewIncarnationBeginsAnew(t *testing.T) {
 	s.beats(time.Second, 1, 1)
 	p := s.packet(1)
 	p.Counter, p.Boot, p.Heard = 6, "other", nil
-	if !s.d.Received(s.now, 0, p) {
+	if newer, _ := s.d.Received(s.now, 0, &p); !newer {
 		t.Error("the new incarnation was not noticed")
 	}
 	s.want(false, "it has not heard us yet")
 	old := s.packet(1)
-	if s.d.Received(s.now, 0, old) {
+	if newer, _ := s.d.Received(s.now, 0, &old); newer {
 		t.Error("a former incarnation passed for a new one")
 	}
 	s.want(false, "a late packet of the former incarnation")
@@ -192,7 +192,7 @@ func TestLossIsCounted(t *testing.T) {
 	for i := range 40 {
 		p := s.packet(1)
 		if i%4 != 1 {
-			s.d.Received(s.now, 0, p)
+			s.d.Received(s.now, 0, &p)
 		}
 		s.now += 100 * ms
 	}

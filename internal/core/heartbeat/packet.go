@@ -41,13 +41,23 @@ type Packet struct {
 	StreamAge time.Duration // driver: since the last answer on the stream to the receiver that was waited for; 0: none waited for
 }
 
-// Equal tells whether p and o say the same; it is asked at every turn of the core.
+// Equal tells whether p and o say the same and bear the same stamps; it is asked at every turn of the core.
 func (p *Packet) Equal(o *Packet) bool {
+	return p.Sequence == o.Sequence && p.SentAt == o.SentAt && p.LoopAge == o.LoopAge && p.SyncAge == o.SyncAge && p.StreamAge == o.StreamAge &&
+		p.says(o)
+}
+
+// says tells whether p and o say the same, apart from the driver's stamps.
+func (p *Packet) says(o *Packet) bool {
 	return p.Node == o.Node && p.Counter == o.Counter && p.Boot == o.Boot && p.RaftID == o.RaftID && p.Leaving == o.Leaving &&
 		p.Lineage == o.Lineage && p.Term == o.Term && p.Leader == o.Leader && p.LastIndex == o.LastIndex && p.LastTerm == o.LastTerm &&
 		p.Commit == o.Commit && p.Voters == o.Voters && p.Interval == o.Interval &&
-		p.Sequence == o.Sequence && p.SentAt == o.SentAt && p.LoopAge == o.LoopAge && p.SyncAge == o.SyncAge && p.StreamAge == o.StreamAge &&
 		slices.Equal(p.Ancestors, o.Ancestors) && slices.Equal(p.Heard, o.Heard)
+}
+
+// stamp takes the driver's stamps of o.
+func (p *Packet) stamp(o *Packet) {
+	p.Sequence, p.SentAt, p.LoopAge, p.SyncAge, p.StreamAge = o.Sequence, o.SentAt, o.LoopAge, o.SyncAge, o.StreamAge
 }
 
 // MaxAncestors is how many former lineages a packet names.
