@@ -71,6 +71,11 @@ type Core struct {
 	lastPacket  *event.Heartbeat
 	lastLocal   *event.Local
 	lastLocalAt time.Duration
+	lastGlance  glance
+	scratch     struct { // for the next packet, as long as it says what the last one said
+		heard []heartbeat.Heard
+		peers []string
+	}
 }
 
 // New returns the Core of one daemon start. State that must not be used (torn,

@@ -1,25 +1,45 @@
 package core
 
 import (
-	"reflect"
-	"slices"
 	"time"
 
 	"linuxha/internal/cluster"
 	"linuxha/internal/core/event"
 )
 
-// viewLocal hands out this node's own view when it has changed, or with fresh
-// ages once in an interval.
+// refreshAges is how often this node's view is handed out though only ages have changed.
+const refreshAges = 500 * time.Millisecond
+
+// glance is what a new view is due for, as far as it can be told without making one.
+type glance struct {
+	role, leader   string
+	term           uint64
+	quorate        bool
+	peers          uint64 // the detector's count of changes
+	begun, running int    // operations
+}
+
+// viewLocal hands out this node's own view when it has changed, or now and then
+// with fresh ages.
 func (c *Core) viewLocal() {
 	now := c.now
-	if last := c.lastLocal; last != nil && now.Mono-c.lastLocalAt < min(c.detector.Times().Interval/2, 50*time.Millisecond) &&
-		last.Role == c.raft.Role() && last.Term == c.raft.Term() && last.Leader == c.leaderName() {
-		return // ages and links can wait a little
+	g := glance{role: c.raft.Role(), leader: c.leaderName(), term: c.raft.Term(), quorate: c.quorate(), peers: c.detector.Changes()}
+	g.begun, g.running = c.executor.Turnover()
+	if last := &c.lastGlance; c.lastLocal != nil {
+		wait := max(c.detector.Times().Interval, refreshAges)
+		if *last != g {
+			wait = 0
+			if last.role == g.role && last.term == g.term && last.leader == g.leader {
+				wait = min(c.detector.Times().Interval/2, 50*time.Millisecond) // links can wait a little
+			}
+		}
+		if now.Mono-c.lastLocalAt < wait {
+			return
+		}
 	}
 	l := &event.Local{
-		Node: c.self.Node, Incarnation: c.self, Role: c.raft.Role(), Term: c.raft.Term(),
-		Leader: c.leaderName(), Quorate: c.quorate(), Committed: c.raft.Commit(), InFlight: c.executor.InFlight(),
+		Node: c.self.Node, Incarnation: c.self, Role: g.role, Term: g.term,
+		Leader: g.leader, Quorate: g.quorate, Committed: c.raft.Commit(), InFlight: c.executor.InFlight(),
 	}
 	if c.contact.had {
 		l.Contact = max(0, now.Boot-(c.contact.until-c.lease()))
@@ -31,10 +51,7 @@ func (c *Core) viewLocal() {
 		}
 		l.Peers = append(l.Peers, p)
 	}
-	if c.lastLocal != nil && now.Mono-c.lastLocalAt < c.detector.Times().Interval && sameView(c.lastLocal, l) {
-		return
-	}
-	c.lastLocal, c.lastLocalAt = l, now.Mono
+	c.lastLocal, c.lastLocalAt, c.lastGlance = l, now.Mono, g
 	c.out.Local = l
 }
 
@@ -49,30 +66,6 @@ func (c *Core) leaderName() string {
 // quorate tells whether this node takes part in a cluster with quorum.
 func (c *Core) quorate() bool {
 	return c.lead.active || c.leaderHeard() && c.contact.had && c.now.Boot < c.contact.until
-}
-
-// sameView compares what does not change with the clock.
-func sameView(a, b *event.Local) bool {
-	if a.Role != b.Role || a.Leader != b.Leader || a.Term != b.Term || a.Quorate != b.Quorate ||
-		len(a.Peers) != len(b.Peers) || !reflect.DeepEqual(a.InFlight, b.InFlight) {
-		return false
-	}
-	for i := range a.Peers {
-		x, y := &a.Peers[i], &b.Peers[i]
-		if x.Node != y.Node || x.Reachable != y.Reachable || len(x.Links) != len(y.Links) {
-			return false
-		}
-		for j := range x.Links {
-			if x.Links[j].Up != y.Links[j].Up {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-func sameHeartbeat(a, b *event.Heartbeat) bool {
-	return a.Limit == b.Limit && a.Packet.Equal(&b.Packet) && slices.Equal(a.Peers, b.Peers)
 }
 
 // noteStages follows the stages of a failover in the applied state.

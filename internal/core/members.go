@@ -319,7 +319,7 @@ func (c *Core) stopping(e event.Stopping) {
 		return
 	}
 	c.leave = leaving{asked: true, restart: e.Restart, at: c.now.Mono}
-	for _, name := range c.peerNames() {
+	for _, name := range c.appendPeers(nil) {
 		c.send(name, event.Message{Leave: &event.Leave{Restart: e.Restart}})
 	}
 	if c.disk.first() {

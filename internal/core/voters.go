@@ -63,11 +63,15 @@ func (c *Core) confChanges(conf *raftpb.ConfState) []*raftpb.ConfChangeSingle {
 		if !known && v.Reachable && v.Packet.RaftID == m.RaftID {
 			change(raftpb.ConfChangeAddLearnerNode, m.RaftID)
 		}
-		match, flows := c.raft.Match(m.RaftID)
+		voter := slices.Contains(conf.GetVoters(), m.RaftID)
+		caughtUp := self || voter // of voters it does not matter
+		if known && !caughtUp && v.Reachable {
+			match, flows := c.raft.Match(m.RaftID)
+			caughtUp = flows && match+nearlyAll > c.raft.Commit() && v.Packet.Voters >= c.raft.ConfIndex()
+		}
 		candidates = append(candidates, membership.Candidate{
-			ID: m.RaftID, Name: m.Name, Voter: slices.Contains(conf.GetVoters(), m.RaftID), Witness: c.state.IsWitness(m), Leader: self,
+			ID: m.RaftID, Name: m.Name, Voter: voter, Witness: c.state.IsWitness(m), Leader: self, CaughtUp: caughtUp,
 			Online: m.State == cluster.NodeOnline, Off: m.Off() || m.State == cluster.NodeLeaving && len(c.state.Members) > 1,
-			CaughtUp: self || known && flows && v.Reachable && match+nearlyAll > c.raft.Commit() && v.Packet.Voters >= c.raft.ConfIndex(),
 		})
 	}
 	wanted := membership.Voters(candidates)

@@ -3,6 +3,7 @@ package core
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
@@ -239,22 +240,23 @@ func (c *Core) beat() {
 		Node: c.self.Node, Counter: c.self.Counter, Boot: c.self.Boot, RaftID: c.identity.RaftID,
 		Leaving: c.leave.asked && !c.leave.restart, Lineage: c.identity.Lineage.ID, Term: c.raft.Term(), Leader: c.raft.Leader(),
 		LastIndex: index, LastTerm: term, Interval: t.Interval,
-		Heard: c.detector.Heard(c.now.Mono), Ancestors: c.ancestors(),
+		Heard: c.detector.AppendHeard(c.scratch.heard[:0], c.now.Mono), Ancestors: c.ancestors(),
 	}
 	p.Commit, p.Voters = c.raft.Synced()
 	if c.raft.Leads() && !c.mayLead() || c.state.Lineage.ID != c.identity.Lineage.ID {
 		p.Leader = 0
 	}
-	h := &event.Heartbeat{Packet: p, Peers: c.peerNames(), Limit: t.Stall / 2}
-	if c.lastPacket != nil && sameHeartbeat(c.lastPacket, h) {
+	peers := c.appendPeers(c.scratch.peers[:0])
+	c.scratch.heard, c.scratch.peers = p.Heard, peers
+	if l := c.lastPacket; l != nil && l.Limit == t.Stall/2 && l.Packet.Equal(&p) && slices.Equal(l.Peers, peers) {
 		return
 	}
-	c.lastPacket = h
-	c.out.Heartbeat = h
+	c.scratch.heard, c.scratch.peers = nil, nil // they are given away
+	c.lastPacket = &event.Heartbeat{Packet: p, Peers: peers, Limit: t.Stall / 2}
+	c.out.Heartbeat = c.lastPacket
 }
 
-func (c *Core) peerNames() []string {
-	var names []string
+func (c *Core) appendPeers(names []string) []string {
 	members := c.state.Members
 	if len(members) == 0 {
 		members = c.options.Peers

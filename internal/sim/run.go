@@ -31,7 +31,7 @@ func (r *Result) Failed() bool { return len(r.Breaches) > 0 }
 func shapeOf(seed uint64) Shape {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	s := Shape{
-		Seed: seed, Nodes: []int{2, 2, 2, 3, 3, 3, 3, 4, 5, 1}[rng.IntN(10)], Links: 1 + rng.IntN(2), Preset: []string{"normal", "normal", "normal", "fast"}[rng.IntN(4)],
+		Seed: seed, Nodes: []int{2, 2, 2, 3, 3, 3, 3, 4, 5, 1}[rng.IntN(10)], Links: 1 + rng.IntN(2), Preset: []string{"normal", "normal", "normal", "normal", "normal", "normal", "normal", "fast"}[rng.IntN(8)],
 		Resources: 1 + rng.IntN(4), Group: rng.IntN(3), Fencing: rng.IntN(12) > 0, Watchdog: rng.IntN(3) == 0,
 		FenceTime: []time.Duration{50 * time.Millisecond, time.Second, 5 * time.Second}[rng.IntN(3)],
 		Sync:      []time.Duration{500 * time.Microsecond, 2 * time.Millisecond, 8 * time.Millisecond}[rng.IntN(3)],
@@ -161,7 +161,7 @@ func (w *World) stuck(what string) {
 // trouble lets the faults happen.
 func (w *World) trouble(faults []Fault, length time.Duration) {
 	began := w.now
-	startClients(w, 2, 2*time.Second)
+	startClients(w, 2, 4*time.Second)
 	for _, f := range faults {
 		w.after(f.At, func() { w.begin(f) })
 	}

@@ -7,6 +7,7 @@ import (
 	"hash"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"testing"
@@ -86,4 +87,17 @@ func TestTraceIsTheSame(t *testing.T) {
 	if watched.Events != alone.Events || trace.Len() == 0 {
 		t.Fatalf("%d events watched, %d alone, %d bytes of trace", watched.Events, alone.Events, trace.Len())
 	}
+}
+
+// BenchmarkRun tells what a simulated minute costs. With -cpuprofile it shows why.
+func BenchmarkRun(b *testing.B) {
+	defer debug.SetGCPercent(debug.SetGCPercent(800))
+	simulated, events := time.Duration(0), 0
+	for seed := uint64(1); b.Loop(); seed++ {
+		r := Run(seed, Options{Length: 10 * time.Minute})
+		simulated += r.Simulated
+		events += r.Events
+	}
+	b.ReportMetric(b.Elapsed().Seconds()*1000/simulated.Minutes(), "ms/simulated-minute")
+	b.ReportMetric(float64(events)/simulated.Minutes(), "events/simulated-minute")
 }

@@ -187,6 +187,10 @@ func (x *Executor) InFlight() []string {
 	return texts
 }
 
+// Turnover returns how many operations have been begun, and how many run: one of
+// the two changes when InFlight does.
+func (x *Executor) Turnover() (begun, running int) { return int(x.nextID), len(x.inflight) }
+
 // Idle tells whether nothing is, or may be, active, waiting or in flight.
 func (x *Executor) Idle() bool {
 	if !x.begun || x.opening > 0 {

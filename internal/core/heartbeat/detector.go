@@ -27,6 +27,7 @@ type Detector struct {
 	times   Times
 	down    uint8 // bit i: our own link i has no carrier
 	peers   []*peer
+	changes uint64 // grows when a peer or a link of it comes up or goes down
 
 	lastTurn  time.Duration // when the loop last turned
 	turned    bool
@@ -86,6 +87,9 @@ func New(self string, counter uint64, t Times) *Detector {
 // SetTimes puts other detection times in force.
 func (d *Detector) SetTimes(t Times) { d.times = t }
 
+// Changes grows whenever a peer, or a link to one, is heard first, comes up or goes down.
+func (d *Detector) Changes() uint64 { return d.changes }
+
 // Times returns the detection times in force.
 func (d *Detector) Times() Times { return d.times }
 
@@ -127,6 +131,9 @@ func (d *Detector) Received(now time.Duration, number int, p *Packet) (newer, ch
 	if p.Sequence >= l.sequence {
 		l.sequence = p.Sequence
 		l.hearsUs = d.hears(p, number)
+	}
+	if !l.heard {
+		d.changes++
 	}
 	l.heard, l.heardAt = true, now
 	d.judge(now, x)
@@ -234,11 +241,15 @@ func (d *Detector) Tick(now time.Duration) {
 // Forget drops a peer that has left the cluster.
 func (d *Detector) Forget(name string) {
 	d.peers = slices.DeleteFunc(d.peers, func(x *peer) bool { return x.name == name })
+	d.changes++
 }
 
 func (d *Detector) judge(now time.Duration, x *peer) {
 	any := false
 	for i := range x.links {
+		if !x.links[i].heard {
+			continue
+		}
 		d.judgeLink(now, i, &x.links[i])
 		any = any || x.links[i].up
 	}
@@ -257,6 +268,7 @@ func (d *Detector) judge(now time.Duration, x *peer) {
 	}
 	if ok := reason == ""; ok != x.reachable {
 		x.reachable, x.since = ok, now
+		d.changes++
 		x.was = x.was || ok
 	}
 	x.reason = reason
@@ -277,7 +289,10 @@ func (d *Detector) judgeLink(now time.Duration, number int, l *link) {
 	if l.held && now-l.failures[len(l.failures)-1] >= flapWindow*d.times.Dead {
 		l.held, l.failures = false, nil
 	}
-	l.up = live && !l.held
+	if up := live && !l.held; up != l.up {
+		l.up = up
+		d.changes++
+	}
 }
 
 // newest returns when anything came, on any link.
@@ -331,8 +346,10 @@ func (d *Detector) Links(now time.Duration, name string) []LinkView {
 }
 
 // Heard returns what our own heartbeats say of whom we hear, by name.
-func (d *Detector) Heard(now time.Duration) []Heard {
-	var list []Heard
+func (d *Detector) Heard(now time.Duration) []Heard { return d.AppendHeard(nil, now) }
+
+// AppendHeard appends to list what Heard returns.
+func (d *Detector) AppendHeard(list []Heard, now time.Duration) []Heard {
 	for _, x := range d.peers {
 		h := Heard{Node: x.name, Counter: x.last.Counter}
 		for i := range x.links {
