@@ -58,6 +58,8 @@ func newLabUp(o *labOptions) *cobra.Command {
 		Short: "Boot a lab's hosts and make a cluster of them",
 		Example: `  ha lab up
   ha lab up --name big --nodes 5 --links 3 --detection fast
+  ha lab up --watchdog               no fence device: hosts that are cut off reset themselves
+  ha lab up --witness                a pair, and host3 that only votes
   ha lab up --bare                   hosts without a cluster`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -100,11 +102,18 @@ func newLabUp(o *labOptions) *cobra.Command {
 			return printLabStatus(cmd.OutOrStdout(), status)
 		},
 	}
-	cmd.Flags().IntVar(&spec.Nodes, "nodes", 3, "how many hosts besides the client")
+	setUpFlags(cmd, &spec)
 	cmd.Flags().IntVar(&spec.Links, "links", 2, "how many links between them")
 	cmd.Flags().StringVar(&detection, "detection", detection, "failure detection: extreme, fast, normal or patient")
 	cmd.Flags().BoolVar(&bare, "bare", false, "only the hosts, no cluster")
 	return cmd
+}
+
+// setUpFlags are those that say what cluster a lab is to have.
+func setUpFlags(cmd *cobra.Command, spec *lab.Spec) {
+	cmd.Flags().IntVar(&spec.Nodes, "nodes", 3, "how many hosts besides the client")
+	cmd.Flags().BoolVar(&spec.Watchdog, "watchdog", false, "rely on the hosts' watchdogs instead of a fence device")
+	cmd.Flags().BoolVar(&spec.Witness, "witness", false, "the last host votes and runs nothing")
 }
 
 // checkLab refuses a lab that cannot be made, before anything is.
@@ -143,13 +152,17 @@ func newLabStatus(o *labOptions) *cobra.Command {
 
 func printLabStatus(w io.Writer, status *lab.Status) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "HOST\tPOWER\tBOOTS\tADDRESSES\tCABLES")
+	fmt.Fprintln(table, "HOST\tPOWER\tBOOTS\tWATCHDOG\tADDRESSES\tCABLES")
 	for _, h := range status.Hosts {
 		cables := describeCables(h.Links)
 		if h.Error != "" {
 			cables = h.Error
 		}
-		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\n", h.Name, h.State, h.Boots, strings.Join(h.Addresses, " "), cables)
+		dog := "-"
+		if h.Watchdog > 0 {
+			dog = h.Watchdog.String()
+		}
+		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%s\n", h.Name, h.State, h.Boots, dog, strings.Join(h.Addresses, " "), cables)
 	}
 	return table.Flush()
 }

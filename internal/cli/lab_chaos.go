@@ -17,7 +17,7 @@ import (
 
 func newLabChaos(l *labOptions) *cobra.Command {
 	o := lab.ChaosOptions{}
-	var nodes int
+	spec := lab.Spec{Links: 2}
 	var minutes float64
 	cmd := &cobra.Command{
 		Use:   "chaos",
@@ -29,17 +29,18 @@ the hosts themselves. The exit code is 0 only if there never were two owners, no
 acknowledged write was lost, and all recovered.`,
 		Example: `  ha lab chaos --minutes 10 --seed 7
   ha lab chaos --nodes 2 --minutes 5 --json
+  ha lab chaos --nodes 5 --watchdog --witness
   ha lab chaos --minutes 0.5 --plant double-owner     the checks must see it`,
 		Args: cobra.NoArgs,
 	}
-	cmd.Flags().IntVar(&nodes, "nodes", 3, "how many hosts")
+	setUpFlags(cmd, &spec)
 	cmd.Flags().Float64Var(&minutes, "minutes", 10, "for how long")
 	cmd.Flags().Uint64Var(&o.Seed, "seed", 1, "which faults, when, where")
 	cmd.Flags().StringVar(&o.Detection, "detection", "normal", "failure detection: extreme, fast, normal or patient")
 	cmd.Flags().StringVar(&o.Plant, "plant", "", "spoil the service, to show that the checks see it: double-owner or lost-write")
 	keep := cmd.Flags().Bool("keep", false, "leave the lab standing if something went wrong")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		spec := lab.Spec{Name: l.name, Nodes: nodes, Links: 2}
+		spec.Name = l.name
 		if err := checkLab(spec, o.Detection); err != nil {
 			return err
 		}
@@ -97,7 +98,7 @@ func runChaos(ctx context.Context, spec lab.Spec, o lab.ChaosOptions, keep bool,
 }
 
 func printChaos(out io.Writer, r *lab.ChaosReport) {
-	fmt.Fprintf(out, "%d nodes, detection %s, seed %d, %.1f minutes\n", r.Nodes, r.Detection, r.Seed, r.Minutes)
+	fmt.Fprintf(out, "%d nodes (%s), detection %s, seed %d, %.1f minutes\n", r.Nodes, r.SetUp, r.Detection, r.Seed, r.Minutes)
 	fmt.Fprintf(out, "faults        %d, one every %.1f s:", r.FaultsTotal, r.Minutes*60/float64(max(r.FaultsTotal, 1)))
 	var names []string
 	for name := range r.Faults {

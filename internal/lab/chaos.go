@@ -30,6 +30,7 @@ type ChaosOptions struct {
 // empty and Unrecovered is "".
 type ChaosReport struct {
 	Nodes        int            `json:"nodes"`
+	SetUp        string         `json:"set_up"` // what fences, and whether there is a witness
 	Detection    string         `json:"detection"`
 	Seed         uint64         `json:"seed"`
 	Minutes      float64        `json:"minutes"`
@@ -87,7 +88,7 @@ func (l *Lab) Chaos(ctx context.Context, o ChaosOptions, tell func(string)) (*Ch
 	}
 	c := &chaos{
 		lab: l, rand: rand.New(rand.NewPCG(o.Seed, 0xc4a05)), tell: tell, watched: map[string]string{},
-		report: &ChaosReport{Nodes: l.Spec.Nodes, Detection: o.Detection, Seed: o.Seed, Faults: map[string]int{}, Lost: []string{}},
+		report: &ChaosReport{Nodes: l.Spec.Nodes, SetUp: l.Spec.setUp(), Detection: o.Detection, Seed: o.Seed, Faults: map[string]int{}, Lost: []string{}},
 	}
 	begin := time.Now()
 	if o.Plant == "double-owner" {

@@ -61,7 +61,7 @@ var faults = []fault{
 		return err
 	}},
 	{"restart daemon", 4, func(c *chaos, ctx context.Context, host string) error {
-		_, _, err := c.lab.Output(ctx, host, "sh", "-c", signalDaemon("HUP"))
+		_, _, err := c.lab.Output(ctx, host, "sh", "-c", SignalDaemon("HUP"))
 		return err
 	}},
 	{"drain", 6, func(c *chaos, ctx context.Context, host string) error {
@@ -142,9 +142,9 @@ func (l *Lab) mend() error {
 	return l.Heal("")
 }
 
-// signalDaemon is a shell command that signals the daemon of a host and leaves
+// SignalDaemon is a shell command that signals the daemon of a host and leaves
 // its services alone.
-func signalDaemon(signal string) string {
+func SignalDaemon(signal string) string {
 	return `for p in /proc/[0-9]*; do [ $p != /proc/$$ ] || continue; case "$(tr '\0' ' ' <$p/cmdline)" in "ha daemon "*|*"/ha daemon "*) kill -` + signal +
 		` ${p#/proc/}; found=1;; esac; done 2>/dev/null; [ $found ]`
 }
@@ -152,7 +152,7 @@ func signalDaemon(signal string) string {
 // killDaemon kills a daemon alone, and starts it again before or after the others
 // have given it up.
 func (c *chaos) killDaemon(ctx context.Context, host string) error {
-	if _, _, err := c.lab.Output(ctx, host, "sh", "-c", signalDaemon("9")); err != nil {
+	if _, _, err := c.lab.Output(ctx, host, "sh", "-c", SignalDaemon("9")); err != nil {
 		return err
 	}
 	if err := pause(ctx, time.Duration(c.rand.IntN(3000))*time.Millisecond); err != nil {

@@ -18,8 +18,7 @@ import (
 const formTimeout = 30 * time.Second
 
 // Form makes one cluster of the lab's nodes, as an administrator would: init on
-// the first, join on the others, and apply a configuration with the lab's power
-// control as fence device.
+// the first, join on the others, and apply BaseConfig.
 func (l *Lab) Form(ctx context.Context, detection string) error {
 	first := NodeName(1)
 	printed, err := l.ha(ctx, first, append([]string{"init", "--name", l.Spec.Name, "--detection", detection, "--daemon"}, l.linkFlags(1)...)...)
@@ -74,9 +73,24 @@ func (l *Lab) ha(ctx context.Context, host string, args ...string) (string, erro
 	return stdout, nil
 }
 
-// BaseConfig is a configuration with the lab's power control as the fence device
-// and without resources.
+// WatchdogTimeout is that of clusters with watchdogs: shorter than the default,
+// since every failover waits for it.
+const WatchdogTimeout = 2 * time.Second
+
+// BaseConfig is a configuration without resources. Nodes are fenced by the lab's
+// power control, or, if the lab is to rely on watchdogs, reset themselves.
 func (l *Lab) BaseConfig(detection string) string {
+	witness := ""
+	if l.Spec.Witness {
+		witness = fmt.Sprintf("\nnode %q { witness = true }\n", NodeName(l.Spec.Nodes))
+	}
+	if l.Spec.Watchdog {
+		return fmt.Sprintf(`cluster %q {
+  detection = %q
+  watchdog  = { device = %q, timeout = %q }
+}
+%s`, l.Spec.Name, detection, hostWatchdog, WatchdogTimeout, witness)
+	}
 	var hosts []string
 	for _, node := range l.Nodes() {
 		hosts = append(hosts, strconv.Quote(node))
@@ -89,7 +103,7 @@ fence_device "power" {
   agent = %q
   hosts = [%s]
 }
-`, l.Spec.Name, detection, faceFence, strings.Join(hosts, ", "))
+%s`, l.Spec.Name, detection, faceFence, strings.Join(hosts, ", "), witness)
 }
 
 // Apply makes the text the cluster's configuration.

@@ -80,13 +80,16 @@ type Status struct {
 
 // HostStatus is what is known of a host.
 type HostStatus struct {
-	Name      string       `json:"name"`
-	State     string       `json:"state"` // on, off, paused
-	Addresses []string     `json:"addresses"`
-	BootID    string       `json:"boot_id,omitempty"`
-	Boots     int          `json:"boots"` // how often it was powered on
-	Links     []LinkStatus `json:"links"`
-	Error     string       `json:"error,omitempty"` // why the last power-on failed
+	Name      string   `json:"name"`
+	State     string   `json:"state"` // on, off, paused
+	Addresses []string `json:"addresses"`
+	BootID    string   `json:"boot_id,omitempty"`
+	Boots     int      `json:"boots"` // how often it was powered on
+	// Watchdog is the time-out of its watchdog, in nanoseconds; 0: it is not armed.
+	Watchdog time.Duration `json:"watchdog,omitempty"`
+	Resets   int           `json:"resets,omitempty"` // by its watchdog
+	Links    []LinkStatus  `json:"links"`
+	Error    string        `json:"error,omitempty"` // why the last power-on failed
 }
 
 // LinkStatus is what was done to a host's link.

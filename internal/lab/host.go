@@ -32,6 +32,7 @@ type host struct {
 	boots   int
 	lastErr error       // of the last power-on
 	restart *time.Timer // powers it on again after a reboot; nil: none is due
+	resets  int         // by its watchdog
 }
 
 // machine is a host that is on.
@@ -42,6 +43,8 @@ type machine struct {
 	replies *bufio.Reader
 	wiring  *wiring
 	bootID  string
+	dog     *watchdog
+	bitten  bool          // the watchdog has run out; written before ended is closed
 	ended   chan struct{} // closed when the init process, and so every process, has ended
 }
 
@@ -106,8 +109,10 @@ func (h *host) prepareDisk() error {
 	if err := os.Chmod(h.dir.sub("tmp"), 0o1777); err != nil {
 		return err
 	}
-	if err := os.Remove(h.dir.socket()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	for _, socket := range []string{h.dir.socket(), h.dir.watchdog()} {
+		if err := os.Remove(socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	if h.boots == 0 {
 		return mountDisk(h.dir, h.lab.unprivileged)
@@ -136,7 +141,18 @@ func (h *host) launch(m *machine) error {
 		return err
 	}
 	defer commands.Close()
+	if m.dog, err = newWatchdog(h.dir.watchdog(), m.bite); err != nil {
+		m.control.Close()
+		return err
+	}
 
+	started := false
+	defer func() {
+		if !started {
+			m.control.Close()
+			m.dog.cut()
+		}
+	}()
 	m.init = exec.Command(h.lab.dir.binary())
 	m.init.Args = []string{faceInit, h.Name}
 	m.init.Env = []string{}
@@ -152,12 +168,10 @@ func (h *host) launch(m *machine) error {
 	if group := h.lab.cgroup; group != "" {
 		group = filepath.Join(group, h.Name)
 		if err := os.Mkdir(group, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-			m.control.Close()
 			return fmt.Errorf("create its control group: %w", err)
 		}
 		fd, err := os.Open(group)
 		if err != nil {
-			m.control.Close()
 			return fmt.Errorf("open its control group: %w", err)
 		}
 		defer fd.Close()
@@ -165,10 +179,17 @@ func (h *host) launch(m *machine) error {
 		m.init.SysProcAttr.CgroupFD = int(fd.Fd())
 	}
 	if err := m.init.Start(); err != nil {
-		m.control.Close()
 		return fmt.Errorf("start its init process: %w", err)
 	}
+	started = true
 	return nil
+}
+
+// bite is what the watchdog does: it takes no lock of the host, since whatever
+// goes on there must not delay it. watch does the rest of the power cut.
+func (m *machine) bite() {
+	m.bitten = true
+	_ = unix.PidfdSendSignal(m.pidfd, unix.SIGKILL, nil, 0) // it may just have ended
 }
 
 // bringUp connects the host to the switch while its init process mounts its
@@ -240,6 +261,12 @@ func (h *host) watch(m *machine) {
 		h.lab.logf("%s ended; %s: %v", h.Name, step, err)
 		return
 	}
+	if m.bitten {
+		h.lab.logf("%s is reset by its watchdog", h.Name)
+		h.resets++
+		h.scheduleRestart()
+		return
+	}
 	status, ok := m.init.ProcessState.Sys().(syscall.WaitStatus)
 	if ok && status.Signaled() && status.Signal() == syscall.SIGHUP {
 		h.lab.logf("%s reboots", h.Name)
@@ -289,6 +316,7 @@ func (h *host) cutPower() (step string, err error) {
 			return "dismantle its network", err
 		}
 	}
+	m.dog.cut()
 	m.control.Close()
 	unix.Close(m.pidfd)
 	h.running, h.paused = nil, false
@@ -406,12 +434,12 @@ func (h *host) isOn() bool {
 func (h *host) status() HostStatus {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s := HostStatus{Name: h.Name, State: "off", Boots: h.boots}
+	s := HostStatus{Name: h.Name, State: "off", Boots: h.boots, Resets: h.resets}
 	if h.lastErr != nil {
 		s.Error = h.lastErr.Error()
 	}
 	if m := h.running; m != nil {
-		s.State, s.BootID = "on", m.bootID
+		s.State, s.BootID, s.Watchdog = "on", m.bootID, m.dog.armed()
 		if h.paused {
 			s.State = "paused"
 		}

@@ -70,6 +70,10 @@ type Spec struct {
 	Name  string `json:"name"`
 	Nodes int    `json:"nodes"`
 	Links int    `json:"links"`
+	// Watchdog: what a cluster made here relies on instead of a fence device.
+	Watchdog bool `json:"watchdog,omitempty"`
+	// Witness: the last node of a cluster made here votes and runs nothing.
+	Witness bool `json:"witness,omitempty"`
 }
 
 var labName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
@@ -83,8 +87,24 @@ func (s Spec) Validate() error {
 		return fmt.Errorf("%d nodes: a lab has 1 to %d", s.Nodes, MaxNodes)
 	case s.Links < 1 || s.Links > MaxLinks:
 		return fmt.Errorf("%d links: a lab has 1 to %d", s.Links, MaxLinks)
+	case s.Watchdog && s.Nodes < 3:
+		return fmt.Errorf("%d nodes with watchdogs alone: they need a majority that outlives one node, so three or more; of two, fencing is the vote", s.Nodes)
+	case s.Witness && s.Nodes < 3:
+		return fmt.Errorf("%d nodes, one of them a witness: it decides between two others, so there must be three or more", s.Nodes)
 	}
 	return nil
+}
+
+// setUp says in words what a cluster made here relies on.
+func (s Spec) setUp() string {
+	text := "power"
+	if s.Watchdog {
+		text = "watchdog"
+	}
+	if s.Witness {
+		text += ", witness"
+	}
+	return text
 }
 
 // hosts lists the lab's hosts, the nodes first.
@@ -141,7 +161,8 @@ func (d directory) host(name string) hostDirectory {
 // The files of a host. They are its disk: they stay over power cuts.
 type hostDirectory string
 
-func (d hostDirectory) socket() string { return filepath.Join(string(d), "init") }
+func (d hostDirectory) socket() string   { return filepath.Join(string(d), "init") }
+func (d hostDirectory) watchdog() string { return filepath.Join(string(d), "watchdog") }
 func (d hostDirectory) sub(parts ...string) string {
 	return filepath.Join(append([]string{string(d)}, parts...)...)
 }
@@ -215,7 +236,7 @@ func checkDirectory(dir directory) error {
 		return fmt.Errorf("lab directory %s: its path must be without comma, colon and backslash", dir)
 	}
 	// A unix socket's path has at most 107 bytes.
-	if longest := len(dir.host("host64").socket()); longest > 107 {
+	if longest := len(dir.host("host64").watchdog()); longest > 107 {
 		return fmt.Errorf("lab directory %s: its path is %d bytes too long", dir, longest-107)
 	}
 	return nil

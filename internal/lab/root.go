@@ -27,7 +27,8 @@ var clusterTools = []string{
 	"hb_report", "iso8601", "keepalived", "pacemaker*", "pcs", "pcs_*", "pcsd", "sbd", "stonith", "stonith_admin",
 }
 
-// devices of the machine that a host has too. Its watchdogs are not among them.
+// devices of the machine that a host has too. Its watchdogs are not among them:
+// a host has one of its own.
 var devices = []string{
 	"null", "zero", "full", "random", "urandom", "tty", "fuse", "loop-control", "loop0", "loop1", "loop2", "loop3",
 	"loop4", "loop5", "loop6", "loop7",
@@ -164,6 +165,8 @@ func (m *mounter) deviceFiles(spec initSpec, dir hostDirectory) {
 	if !spec.Unprivileged {
 		options += ",gid=5" // the tty group, for which a user namespace has no number
 	}
+	m.write(dev+"/"+filepath.Base(hostWatchdog), "", 0o600)
+	m.bind(dir.watchdog(), dev+"/"+filepath.Base(hostWatchdog))
 	m.mount("devpts", dev+"/pts", "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, options)
 	m.mount("tmpfs", dev+"/shm", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777")
 	for name, target := range map[string]string{
