@@ -123,6 +123,7 @@ var commands = []func() *cobra.Command{
 	newNode,
 	newResource,
 	newFence,
+	newQuorum,
 	newLab,
 	newDemo,
 	newSim,

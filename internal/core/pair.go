@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"linuxha/internal/cluster"
@@ -339,6 +340,12 @@ func (c *Core) forkCommands() []cluster.Command {
 	if f == nil {
 		return commands
 	}
+	reason := "lost by the other of two voters"
+	if f.Result == "confirmed" {
+		reason = "quorum was forced"
+		commands = append(commands, cluster.Command{Event: &cluster.Event{Kind: "quorum", Severity: "error", Node: c.self.Node,
+			Text: fmt.Sprintf("%s forced quorum on %s: nobody checked that %s is off", f.By, c.self.Node, strings.Join(f.Off, ", "))}})
+	}
 	for _, name := range f.Off {
 		m := c.state.Member(name)
 		if m == nil || m.Off() {
@@ -349,13 +356,14 @@ func (c *Core) forkCommands() []cluster.Command {
 		}
 		if c.state.OpenFencing(name) == nil {
 			commands = append(commands, cluster.Command{Fence: &cluster.FenceBegin{
-				Target: m.Incarnation, Action: c.fenceAction(), Reason: "lost by the other of two voters", Requested: f.By, Caller: c.self.Node,
+				Target: m.Incarnation, Action: c.fenceAction(), Reason: reason, Requested: f.By, Caller: c.self.Node,
 			}})
 		}
-		commands = append(commands,
-			cluster.Command{FenceDone: &cluster.FenceEnd{Target: m.Incarnation, Result: f.Result, Device: f.Device}},
-			cluster.Command{Event: &cluster.Event{Kind: "fencing", Node: name, Cause: causeOf(m.Incarnation), Stage: "fence", Took: f.Took,
+		commands = append(commands, cluster.Command{FenceDone: &cluster.FenceEnd{Target: m.Incarnation, Result: f.Result, Device: f.Device}})
+		if f.Result != "confirmed" {
+			commands = append(commands, cluster.Command{Event: &cluster.Event{Kind: "fencing", Node: name, Cause: causeOf(m.Incarnation), Stage: "fence", Took: f.Took,
 				Text: fmt.Sprintf("%s was fenced: that was the vote, %s goes on alone", name, c.self.Node)}})
+		}
 	}
 	return commands
 }
