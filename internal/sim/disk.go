@@ -70,7 +70,11 @@ func (h *Host) persist(p *event.Persist) {
 			h.daemonStep(event.Persisted{Seq: p.Seq, Err: fmt.Errorf("no space left on device")})
 			return
 		}
+		lineage := d.stored.Identity.Lineage.ID
 		d.apply(p)
+		if w.watching() {
+			h.stepsOnDisk(p, lineage)
+		}
 		h.daemonStep(event.Persisted{Seq: p.Seq})
 	})
 }

@@ -56,6 +56,8 @@ type daemon struct {
 	replies  map[uint64]func(event.Reply)
 	nextID   uint64
 	self     cluster.Incarnation
+	applied  uint64 // change of voters that it goes by, while traps watch
+	noted    uint64 // ... and that its disk holds
 }
 
 func newHost(w *World, index int, name string) *Host {
