@@ -211,12 +211,14 @@ func (c *Core) mayNotVote(m *cluster.Member) string {
 		return fmt.Sprintf("the daemon of %s restarts", m.Name)
 	case c.raft.ConfPending() && !mutant.Is("vote with a change of voters under way"):
 		return "a change of voters is under way"
-	case synced != c.raft.ConfIndex() && !mutant.Is("vote with unsynced voters"):
+	case synced != c.raft.ConfIndex():
 		return "this node has not synced the voters"
 	case c.two.seen != c.raft.ConfIndex() && !mutant.Is("vote though the other may not know the voters"):
 		return fmt.Sprintf("%s has not confirmed, since this daemon began, who votes", m.Name)
 	case self == nil || c.lossIsFinal(self):
 		return "this node is to be fenced itself"
+	case mutant.Is("without a device silence is the vote") && len(c.endingRoutes(m.Name, c.fenceAction())) == 0:
+		c.two.force = &forcing{reason: event.Forced{Off: []string{m.Name}, Result: "ok"}}
 	case !c.state.Config.FencingEnabled():
 		return "fencing is switched off"
 	case len(c.endingRoutes(m.Name, c.fenceAction())) == 0:
@@ -227,6 +229,9 @@ func (c *Core) mayNotVote(m *cluster.Member) string {
 
 // endingRoutes returns the ways of fencing that end a node's boot.
 func (c *Core) endingRoutes(name, action string) []fencing.Route {
+	if mutant.Is("a device that leaves the boot alive is a vote") {
+		return fencing.Routes(&c.state.Config, name, action)
+	}
 	return fencing.EndingBoot(&c.state.Config, fencing.Routes(&c.state.Config, name, action))
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"linuxha/internal/cluster"
+	"linuxha/internal/cluster/mutant"
 	"linuxha/internal/core/event"
 	"linuxha/internal/core/fencing"
 	"linuxha/internal/core/transition"
@@ -69,7 +70,7 @@ func (c *Core) leadTransition() {
 			c.engine.Abort(c.now, "the state has changed")
 			c.takeEngine()
 		}
-	case c.allReported():
+	case c.allReported() || mutant.Is("plan before the reports"):
 		c.askSchedule()
 	}
 }

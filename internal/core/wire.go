@@ -66,7 +66,7 @@ func (c *Core) received(e event.MessageReceived) (news bool) {
 	if c.disk.first() || e.Peer != m.From.Node || m.To != c.self.Node || m.From.Node == c.self.Node {
 		return false
 	}
-	if !m.For.IsZero() && m.For != c.self {
+	if !m.For.IsZero() && m.For != c.self && !mutant.Is("obey what is meant for a former life") {
 		return false
 	}
 	if c.outlived(m.From) {
@@ -84,7 +84,7 @@ func (c *Core) received(e event.MessageReceived) (news bool) {
 	case m.Contact != nil:
 		return c.contacted(m)
 	case m.Dispatch != nil:
-		if m.For == c.self && (m.Term >= c.raft.Term() || mutant.Is("obey an older term")) {
+		if (m.For == c.self || mutant.Is("obey what is meant for a former life")) && (m.Term >= c.raft.Term() || mutant.Is("obey an older term")) {
 			c.executor.Dispatch(c.now, m.Term, m.Dispatch)
 		}
 	case m.Results != nil:
@@ -205,7 +205,9 @@ func (c *Core) heard(e event.HeartbeatReceived) (news bool) {
 	if v, ok := c.detector.Peer(c.now.Mono, p.Node); ok && v.Packet.Counter > p.Counter && v.Packet.RaftID != p.RaftID && c.removed(v.Packet.RaftID) {
 		c.detector.Forget(p.Node) // it joined afresh, and its counter began anew with its disk
 	}
-	c.meet(p)
+	if !mutant.Is("hear other lineages") {
+		c.meet(p)
+	}
 	if c.over {
 		return true
 	}
@@ -226,7 +228,7 @@ func (c *Core) heard(e event.HeartbeatReceived) (news bool) {
 // with a removed Raft id, does not count as reachable.
 func (c *Core) peer(name string) heartbeat.View {
 	v, _ := c.detector.Peer(c.now.Mono, name)
-	if v.Reachable && v.Packet.Lineage != c.identity.Lineage.ID {
+	if v.Reachable && v.Packet.Lineage != c.identity.Lineage.ID && !mutant.Is("hear other lineages") {
 		v.Reachable, v.Reason = false, "it belongs to another lineage"
 	}
 	return v
@@ -243,6 +245,9 @@ func (c *Core) beat() {
 		Heard: c.detector.AppendHeard(c.scratch.heard[:0], c.now.Mono), Ancestors: c.ancestors(),
 	}
 	p.Commit, p.Voters = c.raft.Synced()
+	if mutant.Is("say that voters are synced when they are applied") {
+		p.Voters = c.raft.ConfIndex()
+	}
 	if c.raft.Leads() && !c.mayLead() || c.state.Lineage.ID != c.identity.Lineage.ID {
 		p.Leader = 0
 	}

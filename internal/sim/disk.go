@@ -111,6 +111,6 @@ func (w *World) settled() bool {
 			return false
 		}
 	}
-	alone := len(w.hosts) == 1 || len(w.hosts) == 2 && !w.shape.Fencing // nobody could go on without people
+	alone := len(w.hosts) == 1 || len(w.hosts) == 2 && (!w.shape.Fencing || w.shape.Port) // nobody could go on without people
 	return !alone && w.well() == ""
 }

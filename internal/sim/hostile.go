@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"linuxha/internal/core/event"
 )
 
 // These faults aim: each brings about the condition that one clause of a safety
@@ -25,6 +27,8 @@ func (f *Fault) aim(rng *rand.Rand) {
 		f.For = time.Duration(8+rng.IntN(12)) * time.Second
 		f.Rate = rng.Float64()
 		f.Text = []string{"", "stop hangs", "stop hangs"}[rng.IntN(3)]
+	case "confirm heard":
+		f.For = time.Duration(3+rng.IntN(8)) * time.Second
 	case "flap":
 		f.For = time.Duration(1200+rng.IntN(1000)) * time.Millisecond
 	}
@@ -57,6 +61,8 @@ func (w *World) aimed(f Fault) bool {
 			h.pause(time.Duration(f.Rate*0.85*float64(w.shape.watchdogTimeout())), f.Rate > 0.8)
 		}
 		w.cutAll(f)
+	case "confirm heard": // people err: some node still hears the one that they take for dead
+		w.confirmHeard(f)
 	case "flap": // links that fail again and again do not count for a while, though they carry
 		f.Link = -1
 		for i := range 4 {
@@ -70,6 +76,36 @@ func (w *World) aimed(f Fault) bool {
 		return false
 	}
 	return true
+}
+
+// confirmHeard cuts a node off from the leader, but not from others, and lets
+// people say again and again that it is off.
+func (w *World) confirmHeard(f Fault) {
+	f.Link = -1
+	for _, l := range w.hosts {
+		if !l.leads() || l.index == f.Host || len(w.hosts) < 3 {
+			continue
+		}
+		name := w.hosts[f.Host].name
+		w.cut(f, []int{f.Host}, []int{l.index}, true)
+		end := w.now + f.For
+		var ask func()
+		ask = func() {
+			// Who hears nobody is not heard, though it may be up: that is for people to find out.
+			if w.now >= end || w.healed || !l.leads() {
+				return
+			}
+			for _, o := range w.hosts {
+				if o.index != f.Host && o != l && o.daemon != nil && w.net.hears(o.index, f.Host) && w.net.hears(o.index, l.index) {
+					w.ask(l, event.Request{Confirm: name})
+					break
+				}
+			}
+			w.after(200*time.Millisecond, ask)
+		}
+		ask()
+		return
+	}
 }
 
 func (w *World) cutAll(f Fault) {

@@ -39,6 +39,7 @@ func shapeOf(seed uint64) Shape {
 	if s.Watchdog && s.Nodes > 2 {
 		s.Fencing = rng.IntN(2) == 0
 	}
+	s.Port = s.Nodes == 2 && s.Fencing && rng.IntN(10) == 0
 	s.Timeout = []time.Duration{2 * time.Second, 5 * time.Second}[rng.IntN(2)]
 	return s
 }
@@ -103,7 +104,11 @@ func (w *World) config() cluster.Config {
 		c.Watchdog = &cluster.Watchdog{Device: "/dev/watchdog", Timeout: s.watchdogTimeout()}
 	}
 	if s.Fencing {
-		c.Resources = append(c.Resources, cluster.Resource{ID: "power", Kind: cluster.Primitive, Agent: cluster.Agent{Class: "stonith", Type: "fence_sim"}})
+		device := cluster.Resource{ID: "power", Kind: cluster.Primitive, Agent: cluster.Agent{Class: "stonith", Type: "fence_sim"}}
+		if s.Port {
+			device.ID, device.Agent.Type = "port", "fence_ifmib"
+		}
+		c.Resources = append(c.Resources, device)
 	}
 	for i := range s.Resources {
 		c.Resources = append(c.Resources, primitive(fmt.Sprintf("r%d", i+1)))

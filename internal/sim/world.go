@@ -58,6 +58,7 @@ type Shape struct {
 	Fencing   bool          `json:"fencing"`
 	Watchdog  bool          `json:"watchdog"`
 	Timeout   time.Duration `json:"timeout,omitempty"` // of the watchdogs; 0: two seconds
+	Port      bool          `json:"port,omitempty"`    // the fence device cuts the network only, not the power
 	FenceTime time.Duration `json:"fence_time"`        // what a device usually takes
 	Sync      time.Duration `json:"sync"`              // what a disk usually takes
 }
