@@ -243,10 +243,11 @@ func (c *Core) deviceEndsBoot(name, device string) bool {
 }
 
 // pairHeadStart is the delay before the first call: what the device has, and what
-// priority_fencing_delay gives a target that runs what matters more.
+// priority_fencing_delay gives a target that runs what matters more; where both
+// matter alike it would only cost time.
 func (c *Core) pairHeadStart(target, action string) time.Duration {
 	delay := c.headStart(target, action)
-	if extra, ok := fencing.Duration(c.state.Config.Option("priority-fencing-delay")); ok && c.priorityOf(c.self.Node) <= c.priorityOf(target) {
+	if extra, ok := fencing.Duration(c.state.Config.Option("priority-fencing-delay")); ok && c.priorityOf(c.self.Node) < c.priorityOf(target) {
 		delay += extra
 	}
 	return delay

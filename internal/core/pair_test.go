@@ -93,6 +93,32 @@ func TestPairFenceRaceWithHeadStart(t *testing.T) {
 	w.until(10*time.Second, "b joins afresh", func() bool { return w.allOnline(2) })
 }
 
+// The node that runs what matters more wins; where both matter alike nobody waits.
+func TestPairPriorityFencingDelay(t *testing.T) {
+	for _, priority := range []string{"10", "0"} {
+		c := served()
+		c.Options = append(c.Options, cluster.AttrSet{Pairs: []cluster.NVPair{{Name: "priority-fencing-delay", Value: "2s"}}})
+		c.ResourceDefaults = []cluster.AttrSet{{Pairs: []cluster.NVPair{{Name: "priority", Value: priority}}}}
+		w := newPair(t, c)
+		active, other := "a", "b"
+		if !w.runsOn("a") {
+			active, other = "b", "a"
+		}
+		begin := w.now
+		w.isolate("a", "b", true)
+		w.until(10*time.Second, "one fenced", func() bool { return len(w.calls) > 0 })
+		if w.now-begin > 2*time.Second {
+			t.Errorf("priority %s: the first call comes %v after the cut", priority, w.now-begin)
+		}
+		if priority != "0" {
+			w.until(10*time.Second, other+" fenced", func() bool { return w.member(active, other) == cluster.NodeFenced })
+			if !w.runsOn(active) || w.nodes[other].core != nil {
+				t.Errorf("web runs on %v", w.runningOn())
+			}
+		}
+	}
+}
+
 func TestPairBootsOneByOne(t *testing.T) {
 	w := newPair(t, served())
 	w.nodes["a"].crash()
