@@ -152,7 +152,9 @@ func (c *Core) takeEngine() {
 	}
 	for _, name := range out.Shutdown {
 		if m := c.state.Member(name); m != nil && m.State == cluster.NodeLeaving {
-			c.lead.mayLeave[name] = m.Incarnation
+			if c.lead.mayLeave[name].of != m.Incarnation {
+				c.lead.mayLeave[name] = departure{of: m.Incarnation, since: c.now.Mono}
+			}
 		}
 	}
 	if out.Done != nil {
