@@ -31,11 +31,11 @@ type leadership struct {
 	confIndex uint64            // and the configuration that was in force then
 	rounds    map[uint64]func() // what waits for a majority's confirmation
 
-	mayLeave  map[string]departure                  // leaving members that have nothing more to stop, or cannot
-	lostSince map[cluster.Incarnation]time.Duration // Boot: since when this leader knows of a committed loss
-	suspects  map[string]time.Duration              // members that are silent: since when the others are asked
-	handover  time.Duration                         // last attempt
-	inherited []uint64                              // fencings that were open when it began to lead
+	departures map[string]departure                  // leaving members that have nothing more to stop, or cannot
+	lostSince  map[cluster.Incarnation]time.Duration // Boot: since when this leader knows of a committed loss
+	suspects   map[string]time.Duration              // members that are silent: since when the others are asked
+	handover   time.Duration                         // last attempt
+	inherited  []uint64                              // fencings that were open when it began to lead
 }
 
 // wish is a command that was proposed.
@@ -99,7 +99,7 @@ func (c *Core) assume() {
 	e := &c.election
 	c.lead = leadership{
 		term: c.raft.Term(), start: last, since: c.now.Mono,
-		wishes: map[string]wish{}, alarmed: map[string]bool{}, rounds: map[uint64]func(){}, suspects: map[string]time.Duration{}, mayLeave: map[string]departure{}, lostSince: map[cluster.Incarnation]time.Duration{},
+		wishes: map[string]wish{}, alarmed: map[string]bool{}, rounds: map[uint64]func(){}, suspects: map[string]time.Duration{}, departures: map[string]departure{}, lostSince: map[cluster.Incarnation]time.Duration{},
 	}
 	if e.lost.node != "" {
 		c.lead.elected = max(c.now.Mono-e.lost.at, 1)

@@ -104,7 +104,7 @@ type departure struct {
 // offline commits that a leaving node has stopped everything, once the transition
 // has said so, nothing is held any more, and its vote is not needed.
 func (c *Core) offline(m *cluster.Member) {
-	d := c.lead.mayLeave[m.Name]
+	d := c.lead.departures[m.Name]
 	if d.of != m.Incarnation {
 		return
 	}
@@ -125,6 +125,11 @@ func (c *Core) offline(m *cluster.Member) {
 	if c.now.Mono-d.since >= leavePatience {
 		c.alarm("leaves/"+causeOf(m.Incarnation)+"/"+why, m.Name, why)
 	}
+}
+
+// mayLeave tells whether a leaving member has stopped everything: until then it votes.
+func (c *Core) mayLeave(m *cluster.Member) bool {
+	return c.lead.departures[m.Name].of == m.Incarnation && len(c.heldBy(m.Name)) == 0
 }
 
 // heldBy lists the instances that a node was granted.

@@ -29,6 +29,7 @@ type pairing struct {
 	began  time.Duration // of the newest vote
 	why    string        // what keeps this node from voting, as last traced
 
+	judged bool     // unsure is known: what the disk says is committed has been applied
 	unsure []string // former voters that a sole voter has not reached since it booted
 
 	force *forcing
@@ -64,9 +65,7 @@ func (c *Core) followVoters() {
 		if p.sole && c.raft.Leads() {
 			p.seen = at
 		}
-		p.conf = at
-		voters := c.raft.Conf().GetVoters()
-		p.sole = len(voters) == 1 && voters[0] == c.identity.RaftID && len(c.raft.Conf().GetVotersOutgoing()) == 0
+		p.conf, p.sole = at, c.soleVoter()
 	}
 	if m := c.other(); m != nil {
 		v := c.peer(m.Name)
@@ -272,19 +271,32 @@ func (c *Core) priorityOf(node string) int {
 // reachFormer strikes out the former voters that a booted sole voter has heard.
 func (c *Core) reachFormer() {
 	p := &c.two
+	if !p.judged {
+		p.judged, p.unsure = true, c.unsureOf()
+	}
+	if !c.soleVoter() {
+		p.unsure = nil // others decide as well
+	}
+	if len(p.unsure) == 0 && c.identity.Sure != c.self.Boot {
+		c.identity.Sure, c.disk.identity = c.self.Boot, true
+	}
 	p.unsure = slices.DeleteFunc(p.unsure, func(name string) bool {
 		v, _ := c.detector.Peer(c.now.Mono, name)
 		return v.Heard || c.state.Member(name) == nil
 	})
 }
 
+// soleVoter tells whether this node alone decides.
+func (c *Core) soleVoter() bool {
+	conf := c.raft.Conf()
+	return len(conf.GetVoters()) == 1 && conf.GetVoters()[0] == c.identity.RaftID && len(conf.GetVotersOutgoing()) == 0
+}
+
 // unsureOf returns whom a sole voter that has booted must reach, or confirm off
 // anew, before it leads: every node that has been a voter (rule 7). A daemon that
 // was started again in the same boot knows what it knew.
 func (c *Core) unsureOf() (names []string) {
-	stored := &c.options.Stored.Identity
-	voters := c.raft.Conf().GetVoters()
-	if mutant.Is("a sole voter boots and leads") || stored.Boot == c.self.Boot || len(voters) != 1 || voters[0] != c.identity.RaftID {
+	if mutant.Is("a sole voter boots and leads") || c.identity.Sure == c.self.Boot || !c.soleVoter() {
 		return nil
 	}
 	for i := range c.state.Members {
@@ -311,7 +323,7 @@ func (c *Core) tryForce() {
 	c.identity.Lineage = cluster.Lineage{
 		ID: fmt.Sprintf("%016x%016x", c.random.next(), c.random.next()), Parent: c.identity.Lineage.ID, Branch: branch,
 	}
-	c.identity.Forced, c.identity.Fencing = &f.reason, cluster.Incarnation{}
+	c.identity.Forced, c.identity.Fencing, c.identity.Sure = &f.reason, cluster.Incarnation{}, c.self.Boot
 	start.ElectionTicks = c.electionTicks()
 	c.disk.forced = &start
 	c.trace("goes on alone: lineage %s from %d", c.identity.Lineage.ID[:8], branch)

@@ -152,8 +152,8 @@ func (c *Core) takeEngine() {
 	}
 	for _, name := range out.Shutdown {
 		if m := c.state.Member(name); m != nil && m.State == cluster.NodeLeaving {
-			if c.lead.mayLeave[name].of != m.Incarnation {
-				c.lead.mayLeave[name] = departure{of: m.Incarnation, since: c.now.Mono}
+			if c.lead.departures[name].of != m.Incarnation {
+				c.lead.departures[name] = departure{of: m.Incarnation, since: c.now.Mono}
 			}
 		}
 	}
