@@ -23,7 +23,8 @@ type contact struct {
 
 	// The leader's side.
 	waiting []waitingContact
-	round   bool // a confirmation is under way
+	served  map[string]uint64 // counters of the incarnations that were answered in this term, by node
+	round   bool              // a confirmation is under way
 }
 
 type waitingContact struct {
@@ -39,6 +40,12 @@ func (c *Core) lease() time.Duration {
 		return m.Lease
 	}
 	return c.detector.Times().Stall
+}
+
+// contactInterval is how often the lease is renewed: often enough that most of it
+// is left when a leader falls silent.
+func (c *Core) contactInterval() time.Duration {
+	return max(c.detector.Times().Interval, c.lease()/8)
 }
 
 func (k *contact) watchdogTimeout() time.Duration {
@@ -60,7 +67,7 @@ func (c *Core) keepContact() {
 	case c.lead.active:
 		c.answerContacts()
 	case leader != 0 && leader != c.identity.RaftID && (now.Mono >= k.nextAsk || leader != k.askedTo):
-		k.nextAsk, k.askedTo = now.Mono+max(c.detector.Times().Interval, c.lease()/16), leader
+		k.nextAsk, k.askedTo = now.Mono+c.contactInterval(), leader
 		c.send(c.nodeOf(leader), event.Message{Contact: &event.Contact{SentAt: now.Boot}})
 	}
 	c.judgeContact()
@@ -73,7 +80,7 @@ func (c *Core) answerContacts() {
 	if k.round || !c.settled() || c.now.Mono < k.nextAsk {
 		return
 	}
-	k.round, k.nextAsk = true, c.now.Mono+max(c.detector.Times().Interval, c.lease()/16)
+	k.round, k.nextAsk = true, c.now.Mono+c.contactInterval()
 	list, term, asked := k.waiting, c.lead.term, c.now.Boot
 	k.waiting = nil
 	confirm := c.confirmThen
@@ -89,6 +96,7 @@ func (c *Core) answerContacts() {
 		for _, w := range list {
 			// A lost node is never given contact.
 			if m := c.state.Member(w.from.Node); m != nil && m.Incarnation == w.from && (m.State != cluster.NodeLost && !m.Off() || mutant.Is("give lost nodes contact")) {
+				k.served[w.from.Node] = w.from.Counter
 				c.send(w.from.Node, event.Message{For: w.from, Contact: &event.Contact{SentAt: w.sentAt, Answer: true}})
 			}
 		}
@@ -112,6 +120,9 @@ func (c *Core) contacted(m *event.Message) (news bool) {
 	}
 	if c.lead.active && len(k.waiting) < 1000 {
 		k.waiting = append(k.waiting, waitingContact{m.From, m.Contact.SentAt})
+		if k.served[m.From.Node] != m.From.Counter {
+			k.nextAsk = min(k.nextAsk, c.now.Mono) // it begins: nothing starts there before
+		}
 	}
 	return !k.round && c.now.Mono >= k.nextAsk
 }
@@ -136,14 +147,11 @@ func (c *Core) judgeContact() {
 	switch {
 	case c.inContact() && k.gaveUp:
 		k.gaveUp = false
-		c.resume()
+		c.executor.Resume()
 	case !c.inContact() && !k.gaveUp:
 		k.gaveUp = true
 		policy := c.noQuorumPolicy()
 		c.trace("no contact with a quorate leader for %v: %s", c.lease(), policy)
-		if c.leave.alone {
-			return // it stops everything anyway
-		}
 		if policy == "fence" && k.had && !c.executor.Idle() {
 			c.exit(event.Exit{Code: 1, Reset: true, Reason: "quorum is lost, and the policy is to fence"})
 			return

@@ -145,6 +145,7 @@ func (c *Core) restore() error {
 		return err
 	}
 	c.raft = raft
+	c.two.unsure = c.unsureOf()
 	return nil
 }
 
@@ -279,7 +280,7 @@ func (c *Core) nextDeadline() time.Duration {
 	now := c.now.Mono
 	next := now + c.detector.Times().Interval
 	if c.raft.Leads() {
-		next = now + c.tickInterval()
+		next = min(next, now+c.tickInterval())
 	}
 	sooner := func(t time.Duration) {
 		if t > 0 && t < next {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"linuxha/internal/cluster"
-	"linuxha/internal/cluster/mutant"
 	"linuxha/internal/core/event"
 )
 
@@ -31,11 +30,11 @@ type leadership struct {
 	confIndex uint64            // and the configuration that was in force then
 	rounds    map[uint64]func() // what waits for a majority's confirmation
 
-	departures map[string]departure                  // leaving members that have nothing more to stop, or cannot
-	lostSince  map[cluster.Incarnation]time.Duration // Boot: since when this leader knows of a committed loss
-	suspects   map[string]time.Duration              // members that are silent: since when the others are asked
-	handover   time.Duration                         // last attempt
-	inherited  []uint64                              // fencings that were open when it began to lead
+	mayLeave  map[string]cluster.Incarnation        // leaving members on which everything is stopped
+	lostSince map[cluster.Incarnation]time.Duration // Boot: since when this leader knows of a committed loss
+	suspects  map[string]time.Duration              // members that are silent: since when the others are asked
+	handover  time.Duration                         // last attempt
+	inherited []uint64                              // fencings that were open when it began to lead
 }
 
 // wish is a command that was proposed.
@@ -44,8 +43,32 @@ type wish struct {
 	until time.Duration // before which it is not proposed again
 }
 
+// tickInterval is how often a leader ticks Raft. While every replica that is heard
+// has all of the log and knows what is committed, there is nothing to resend, and
+// a tick would only cost: each is a message to every node, and an answer.
 func (c *Core) tickInterval() time.Duration {
-	return min(c.detector.Times().Interval, 50*time.Millisecond)
+	t := c.detector.Times()
+	if c.replicated() {
+		return t.Dead
+	}
+	return min(t.Interval, 50*time.Millisecond)
+}
+
+// replicated tells whether no replica that is heard waits for anything of this
+// leader: entries, the commit index, a snapshot, a hand-over, a confirmation.
+func (c *Core) replicated() bool {
+	if c.raft.Transferring() || len(c.lead.rounds) > 0 {
+		return false
+	}
+	last, _ := c.raft.Last()
+	commit := c.raft.Commit()
+	if commit < last {
+		return false
+	}
+	return c.raft.EachReplica(func(id, match uint64, flows bool) bool {
+		p := c.peer(c.nodeOf(id))
+		return id == c.identity.RaftID || !p.Reachable || flows && match >= last && p.Packet.Commit >= commit
+	})
 }
 
 func (c *Core) electionTicks() int {
@@ -72,6 +95,8 @@ func (c *Core) watchLeadership() {
 		c.raft.Tick()
 		l.nextTick = c.now.Mono + c.tickInterval()
 		c.drain()
+	} else {
+		l.nextTick = min(l.nextTick, c.now.Mono+c.tickInterval())
 	}
 	majority := c.mayLead()
 	switch {
@@ -89,9 +114,7 @@ func (c *Core) watchLeadership() {
 
 // mayLead tells whether the node that Raft calls the leader still counts as one,
 // though a delay of its own may keep it from acting for a moment.
-func (c *Core) mayLead() bool {
-	return (c.hearsMajority() || mutant.Is("renew leases without a majority")) && c.forked == ""
-}
+func (c *Core) mayLead() bool { return c.hearsMajority() && c.forked == "" }
 
 // assume begins to lead in a new term. The election was a majority's word.
 func (c *Core) assume() {
@@ -99,13 +122,13 @@ func (c *Core) assume() {
 	e := &c.election
 	c.lead = leadership{
 		term: c.raft.Term(), start: last, since: c.now.Mono,
-		wishes: map[string]wish{}, alarmed: map[string]bool{}, rounds: map[uint64]func(){}, suspects: map[string]time.Duration{}, departures: map[string]departure{}, lostSince: map[cluster.Incarnation]time.Duration{},
+		wishes: map[string]wish{}, alarmed: map[string]bool{}, rounds: map[uint64]func(){}, suspects: map[string]time.Duration{}, mayLeave: map[string]cluster.Incarnation{}, lostSince: map[cluster.Incarnation]time.Duration{},
 	}
 	if e.lost.node != "" {
 		c.lead.elected = max(c.now.Mono-e.lost.at, 1)
 		e.lost = lossOfLeader{}
 	}
-	c.contact.round, c.contact.waiting, c.contact.nextAsk = false, nil, 0
+	c.contact.round, c.contact.waiting, c.contact.served, c.contact.nextAsk = false, nil, map[string]uint64{}, 0
 	c.requests.asked = nil
 	c.trace("leads, term %d, from %d", c.lead.term, last)
 	c.engine.Lead(c.lead.term)

@@ -22,8 +22,7 @@ type world struct {
 	names      []string
 	cut        map[[2]string]bool
 	log        []string
-	fail       bool   // fence devices fail
-	deaf       string // gets no Raft messages
+	fail       bool // fence devices fail
 	calls      []event.FenceCall
 	lastRaftID uint64
 	starts     uint64
@@ -46,7 +45,6 @@ type node struct {
 	wake       time.Duration
 	pausedTill time.Duration
 	stuck      bool // the disk does not answer
-	stubborn   bool // services cannot be stopped
 }
 
 type queued struct {
@@ -244,7 +242,7 @@ func (n *node) ready() {
 		}
 		to := w.nodes[m.To]
 		w.after(time.Millisecond, func() {
-			if to == nil || !to.up() || w.cut[[2]string{n.name, to.name}] || to.name == w.deaf && m.Raft != nil {
+			if to == nil || !to.up() || w.cut[[2]string{n.name, to.name}] {
 				return
 			}
 			m, err := event.DecodeMessage(data)
@@ -345,10 +343,6 @@ func (n *node) run(op event.Operation) event.Result {
 		}
 		n.active[op.Name] = op
 	case "stop":
-		if n.stubborn {
-			r.Code, r.Reason = 1, "it does not stop"
-			break
-		}
 		delete(n.active, op.Name)
 	case "monitor":
 		if !n.has(op.Name) {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -85,16 +84,9 @@ func (d *Daemon) Stop(restart bool) {
 	}
 }
 
-// processors is how many threads run Go code at a time: the loop, and beside it
-// what takes long, such as planning. The many short wake-ups of a quiet node cost
-// half as much again with each more (measured: 2.3, 3.3, 4.2 % of a core for a
-// leader with 1, 2, 3).
-const processors = 2
-
 // Run lives until the node has left, ctx ends (at once, services go on), or
 // something fails.
 func (d *Daemon) Run(ctx context.Context) error {
-	runtime.GOMAXPROCS(processors)
 	if err := makeDirectories(d.root); err != nil {
 		return err
 	}

@@ -51,6 +51,7 @@ type life struct {
 	nextRequest uint64
 	asks        chan ask
 	schedule    scheduling
+	pace        pace
 	exit        *event.Exit
 	deadline    time.Duration // of the core, on Mono; 0: none
 	armed       time.Duration // the deadline that the timer is set to; 0: none

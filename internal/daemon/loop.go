@@ -109,6 +109,7 @@ func (l *life) step(e event.Event) {
 
 // handle does what the core wants. What is slow is begun here and ends elsewhere.
 func (l *life) handle(r event.Ready) {
+	l.pace.turn(clock.Mono(), &r)
 	if r.Heartbeat != nil {
 		// First: a new term has to be in heartbeats before the vote for it leaves.
 		l.heartbeat = r.Heartbeat

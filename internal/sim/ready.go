@@ -28,9 +28,6 @@ func (h *Host) ready() {
 	if r.Heartbeat != nil {
 		h.newBeat(r.Heartbeat)
 	}
-	if w.watching() {
-		h.steps(&r)
-	}
 	if r.Persist != nil {
 		h.persist(r.Persist)
 	}

@@ -33,9 +33,7 @@ type World struct {
 	agent  []agentTrouble
 	seen   fences
 	stats  map[string]int
-	traps  []*trap
-	change uint64 // index of the newest change of voters, while traps watch
-	events int    // happenings so far
+	events int // happenings so far
 
 	lineage  cluster.Lineage
 	nextRaft uint64
@@ -57,10 +55,8 @@ type Shape struct {
 	Group     int           `json:"group"`     // members of a group beside them
 	Fencing   bool          `json:"fencing"`
 	Watchdog  bool          `json:"watchdog"`
-	Timeout   time.Duration `json:"timeout,omitempty"` // of the watchdogs; 0: two seconds
-	Port      bool          `json:"port,omitempty"`    // the fence device cuts the network only, not the power
-	FenceTime time.Duration `json:"fence_time"`        // what a device usually takes
-	Sync      time.Duration `json:"sync"`              // what a disk usually takes
+	FenceTime time.Duration `json:"fence_time"` // what a device usually takes
+	Sync      time.Duration `json:"sync"`       // what a disk usually takes
 }
 
 func newWorld(s Shape, trace io.Writer) *World {

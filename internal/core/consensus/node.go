@@ -227,6 +227,16 @@ func (n *Node) Match(id uint64) (index uint64, flows bool) {
 	return index, flows
 }
 
+// EachReplica tells whether f holds of every voter and learner that this leader
+// knows, in the order of their ids; flows says that appends flow to it.
+func (n *Node) EachReplica(f func(id, match uint64, flows bool) bool) bool {
+	all := true
+	n.raw.WithProgress(func(id uint64, _ raft.ProgressType, p tracker.Progress) {
+		all = all && f(id, p.Match, p.State == tracker.StateReplicate)
+	})
+	return all
+}
+
 // Tick lets a leader resend what was lost; only leaders are ticked. A snapshot
 // that is not answered in time counts as lost: Raft itself would wait for ever.
 func (n *Node) Tick() {

@@ -3,16 +3,14 @@
 package link
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -36,7 +34,8 @@ type Options struct {
 // Links are a node's ends of all links.
 type Links struct {
 	options Options
-	conns   []*net.UDPConn
+	sockets []socket
+	poller  poller
 	salt    salt
 	wake    int // eventfd: wakes the sending thread
 
@@ -64,46 +63,18 @@ func Open(o Options) (*Links, error) {
 		return nil, fmt.Errorf("open links: %w", err)
 	}
 	for i, local := range o.Local {
-		conn, err := listen(local)
+		s, err := listen(local)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("open link %d on %s: %w", i, local, err), l.Close())
 		}
-		l.conns = append(l.conns, conn)
+		l.sockets = append(l.sockets, s)
 	}
-	for i, conn := range l.conns {
-		l.done.Go(func() { l.receive(i, conn) })
+	if l.poller, err = newPoller(l.sockets); err != nil {
+		return nil, errors.Join(fmt.Errorf("open links: %w", err), l.Close())
 	}
+	l.done.Go(l.receive)
 	l.done.Go(l.run)
 	return l, nil
-}
-
-// networkControl is TC_PRIO_CONTROL of linux/pkt_sched.h.
-const networkControl = 7
-
-// listen binds one link. The address may come later or go away for a while: the
-// socket stays.
-func listen(local netip.AddrPort) (*net.UDPConn, error) {
-	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
-		var failed error
-		err := raw.Control(func(fd uintptr) {
-			failed = errors.Join(
-				unix.SetsockoptInt(int(fd), unix.SOL_IP, unix.IP_FREEBIND, 1),
-				// Network control traffic (CS6) goes first where there is a queue.
-				unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PRIORITY, networkControl),
-			)
-			if local.Addr().Is4() {
-				failed = errors.Join(failed, unix.SetsockoptInt(int(fd), unix.SOL_IP, unix.IP_TOS, 0xc0))
-			} else {
-				failed = errors.Join(failed, unix.SetsockoptInt(int(fd), unix.SOL_IPV6, unix.IPV6_TCLASS, 0xc0))
-			}
-		})
-		return errors.Join(err, failed)
-	}}
-	conn, err := config.ListenPacket(context.Background(), "udp", local.String())
-	if err != nil {
-		return nil, err
-	}
-	return conn.(*net.UDPConn), nil
 }
 
 // SetPeers says where each peer listens, by link.
@@ -142,31 +113,27 @@ func (l *Links) Delay() time.Duration { return time.Duration(l.late.Swap(0)) }
 // Refused counts datagrams that were not a peer's fresh heartbeat.
 func (l *Links) Refused() uint64 { return l.refused.Load() }
 
-// receive reads one link until it is closed.
-func (l *Links) receive(i int, conn *net.UDPConn) {
-	buffer := make([]byte, maxDatagram+1)
-	for {
-		n, from, err := conn.ReadFromUDPAddrPort(buffer)
-		if errors.Is(err, net.ErrClosed) {
-			return
+// receive reads the links until they are closed.
+func (l *Links) receive() {
+	if err := l.poller.readAll(l.sockets, l.take); !errors.Is(err, os.ErrClosed) {
+		l.options.Log.Error("heartbeats are not received any more", "error", err)
+	}
+}
+
+// take gives a datagram on if it is a peer's fresh heartbeat.
+func (l *Links) take(i int, datagram []byte, from func() netip.AddrPort) {
+	l.opening.Lock()
+	p, err := l.opener.open(i, datagram)
+	l.opening.Unlock()
+	if err != nil {
+		// Once is worth a line; a flood is not worth a full disk.
+		if count := l.refused.Add(1); count&(count-1) == 0 {
+			l.options.Log.Warn("heartbeat refused", "link", i, "from", from().String(), "reason", err, "refused", count)
 		}
-		if err != nil {
-			l.options.Log.Warn("receive heartbeat", "link", i, "error", err)
-			continue
-		}
-		l.opening.Lock()
-		p, err := l.opener.open(i, buffer[:n])
-		l.opening.Unlock()
-		if err != nil {
-			// Once is worth a line; a flood is not worth a full disk.
-			if count := l.refused.Add(1); count&(count-1) == 0 {
-				l.options.Log.Warn("heartbeat refused", "link", i, "from", from.String(), "reason", err, "refused", count)
-			}
-			continue
-		}
-		if p.Node != l.options.Node {
-			l.options.Received(i, p)
-		}
+		return
+	}
+	if p.Node != l.options.Node {
+		l.options.Received(i, p)
 	}
 }
 
@@ -175,9 +142,12 @@ func (l *Links) Close() error {
 	l.closed.Store(true)
 	l.kick()
 	var errs []error
-	for _, conn := range l.conns {
-		errs = append(errs, conn.Close())
+	if l.poller.File != nil {
+		errs = append(errs, l.poller.Close())
 	}
 	l.done.Wait()
+	for _, s := range l.sockets {
+		errs = append(errs, s.Close())
+	}
 	return errors.Join(append(errs, unix.Close(l.wake))...)
 }

@@ -113,7 +113,7 @@ func (l *Links) beat(s *sealer, content *event.Heartbeat, round uint64) {
 			p.StreamAge = l.options.Vitals.Stream(peer)
 		}
 		for i, to := range addresses[peer] {
-			if i >= len(l.conns) || !to.IsValid() {
+			if i >= len(l.sockets) || !to.IsValid() {
 				continue
 			}
 			datagram, err := s.seal(i, &p)
@@ -121,8 +121,7 @@ func (l *Links) beat(s *sealer, content *event.Heartbeat, round uint64) {
 				l.options.Log.Error("heartbeat cannot be sent", "peer", peer, "error", err)
 				return
 			}
-			// A link that is down refuses: silence is what the peer is to see then.
-			l.conns[i].WriteToUDPAddrPort(datagram, to)
+			l.sockets[i].send(datagram, to)
 		}
 	}
 }
