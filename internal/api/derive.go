@@ -16,6 +16,9 @@ func Derive(s *cluster.State, l *event.Local, extra []Warning, now time.Time) *S
 		Cluster: s.Config.Name, Node: l.Node, Time: now, Index: s.Index, Revision: s.Revision,
 		Quorate: l.Quorate, Leader: l.Leader, Lineage: s.Lineage.ID, Tickets: s.Tickets, Moves: s.Moves,
 	}
+	if !l.Quorate {
+		v.AsOf = asOf(s, l, now)
+	}
 	for i := range s.Members {
 		v.Nodes = append(v.Nodes, deriveNode(s, &s.Members[i], l))
 	}
@@ -30,6 +33,18 @@ func Derive(s *cluster.State, l *event.Local, extra []Warning, now time.Time) *S
 	v.Failures = failures(s)
 	v.Warnings = append(warnings(s, v), extra...)
 	return v
+}
+
+// asOf returns when a node without quorum was last in contact with the cluster, or
+// when the newest thing that its disk knows of happened.
+func asOf(s *cluster.State, l *event.Local, now time.Time) time.Time {
+	if l.Contact >= 0 {
+		return now.Add(-l.Contact)
+	}
+	if len(s.Events) > 0 {
+		return s.Events[len(s.Events)-1].Time
+	}
+	return time.Time{}
 }
 
 // nodeWord is a node's state in the words of Pacemaker's users.
@@ -66,6 +81,9 @@ func deriveNode(s *cluster.State, m *cluster.Member, l *event.Local) Node {
 		for _, k := range p.Links {
 			n.Links = append(n.Links, Link(k))
 		}
+	}
+	if !l.Quorate && !n.Reachable && (n.State == "online" || n.State == "pending") {
+		n.State, n.Reason = "unclean", fmt.Sprintf("%s has no quorum and does not hear it", l.Node)
 	}
 	return n
 }
@@ -212,7 +230,11 @@ func warnings(s *cluster.State, v *Status) []Warning {
 		out = append(out, Warning{Code: code, Severity: severity, Text: text, Hint: hint})
 	}
 	if !v.Quorate {
-		add("no-quorum", "error", v.Node+" has no quorum: nothing new is started here", "bring back the missing voters, or see 'ha quorum force --help'")
+		text := v.Node + " has no quorum: nothing new is started here"
+		if !v.AsOf.IsZero() && len(s.Members) > 1 {
+			text += ", and what other nodes do is shown as of " + v.AsOf.Format(time.DateTime)
+		}
+		add("no-quorum", "error", text, "bring back the missing voters, or see 'ha quorum force --help'")
 	}
 	if s.Config.FencingEnabled() && len(s.Config.FenceDevices()) == 0 && len(s.Members) > 1 && s.Config.Watchdog == nil {
 		add("no-fence-device", "error", "there is no fence device: nothing will be recovered from a lost node", "add a fence_device block and apply it")

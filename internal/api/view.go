@@ -25,6 +25,7 @@ type Status struct {
 	Index    uint64    `json:"index"`    // of the last entry applied there
 	Revision uint64    `json:"revision"` // of the configuration
 	Quorate  bool      `json:"quorate"`
+	AsOf     time.Time `json:"as_of,omitzero"` // without quorum: when what is shown of other nodes was last known to be true
 	Leader   string    `json:"leader,omitempty"`
 	Lineage  string    `json:"lineage"`
 
@@ -38,7 +39,7 @@ type Status struct {
 }
 
 // Node is one node. State is what Pacemaker's users know: online, offline,
-// unclean, pending; Standby and Maintenance come on top.
+// unclean, pending; without quorum a node that is not heard is unclean. Standby and Maintenance come on top.
 type Node struct {
 	Name        string    `json:"name"`
 	State       string    `json:"state"`

@@ -67,6 +67,9 @@ func printStatus(out io.Writer, st style, s *api.Status) {
 	if !s.Quorate {
 		quorum = st.bad("no quorum")
 	}
+	if !s.AsOf.IsZero() {
+		quorum += st.bad(" (last contact " + ago(s.Time, s.AsOf) + ")")
+	}
 	leader := s.Leader
 	if leader == "" {
 		leader = st.warn("none")

@@ -127,3 +127,12 @@ func TestStatusJSON(t *testing.T) {
 	}
 	golden(t, "status.json", out.String())
 }
+
+// A node without quorum says so, and of when what it shows of others is.
+func TestStatusWithoutQuorum(t *testing.T) {
+	s, local, now := exampleState(t)
+	local.Quorate, local.Leader, local.Peers, local.Contact = false, "", nil, 90*time.Second
+	var out bytes.Buffer
+	printStatus(&out, style{}, api.Derive(s, local, nil, now))
+	golden(t, "status-no-quorum.txt", out.String())
+}

@@ -41,6 +41,7 @@ func (c *Core) viewLocal() {
 		Node: c.self.Node, Incarnation: c.self, Role: g.role, Term: g.term,
 		Leader: g.leader, Quorate: g.quorate, Committed: c.raft.Commit(), InFlight: c.executor.InFlight(),
 	}
+	l.Contact = -1
 	if c.contact.had {
 		l.Contact = max(0, now.Boot-(c.contact.until-c.lease()))
 	}

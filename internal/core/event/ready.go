@@ -171,7 +171,7 @@ type Local struct {
 	Leader      string // node name, "" none
 	Term        uint64
 	Quorate     bool
-	Contact     time.Duration // age of the last contact lease, on the boot clock
+	Contact     time.Duration // age of the last contact lease, on the boot clock; negative: this daemon never had one
 	Committed   uint64
 	Peers       []PeerView
 	InFlight    []string // operations running now
