@@ -103,14 +103,15 @@ func ConfiguredID(instance string) string {
 }
 
 // Priority returns the priority of a configured resource: its own, else that of
-// what contains it, else 0.
+// what contains it, else the default (looking only at blocks without a rule), else
+// 0.
 func (c *Config) Priority(id string) int {
 	r, top := c.findPath(id)
-	for _, x := range []*Resource{r, top} {
-		if x == nil {
-			continue
-		}
-		switch text := Value(x.Meta, "priority"); strings.ToLower(strings.TrimPrefix(text, "+")) {
+	if r == nil {
+		return 0
+	}
+	for _, sets := range [][]AttrSet{r.Meta, top.Meta, c.ResourceDefaults} {
+		switch text := Value(sets, "priority"); strings.ToLower(strings.TrimPrefix(text, "+")) {
 		case "":
 		case "infinity":
 			return 1000000

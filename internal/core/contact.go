@@ -147,11 +147,14 @@ func (c *Core) judgeContact() {
 	switch {
 	case c.inContact() && k.gaveUp:
 		k.gaveUp = false
-		c.executor.Resume()
+		c.resume()
 	case !c.inContact() && !k.gaveUp:
 		k.gaveUp = true
 		policy := c.noQuorumPolicy()
 		c.trace("no contact with a quorate leader for %v: %s", c.lease(), policy)
+		if c.leave.alone {
+			return // it stops everything anyway
+		}
 		if policy == "fence" && k.had && !c.executor.Idle() {
 			c.exit(event.Exit{Code: 1, Reset: true, Reason: "quorum is lost, and the policy is to fence"})
 			return

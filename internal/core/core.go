@@ -145,7 +145,6 @@ func (c *Core) restore() error {
 		return err
 	}
 	c.raft = raft
-	c.two.unsure = c.unsureOf()
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"linuxha/internal/cluster"
+	"linuxha/internal/cluster/mutant"
 	"linuxha/internal/core/event"
 )
 
@@ -30,11 +31,11 @@ type leadership struct {
 	confIndex uint64            // and the configuration that was in force then
 	rounds    map[uint64]func() // what waits for a majority's confirmation
 
-	mayLeave  map[string]cluster.Incarnation        // leaving members on which everything is stopped
-	lostSince map[cluster.Incarnation]time.Duration // Boot: since when this leader knows of a committed loss
-	suspects  map[string]time.Duration              // members that are silent: since when the others are asked
-	handover  time.Duration                         // last attempt
-	inherited []uint64                              // fencings that were open when it began to lead
+	departures map[string]departure                  // leaving members that have nothing more to stop, or cannot
+	lostSince  map[cluster.Incarnation]time.Duration // Boot: since when this leader knows of a committed loss
+	suspects   map[string]time.Duration              // members that are silent: since when the others are asked
+	handover   time.Duration                         // last attempt
+	inherited  []uint64                              // fencings that were open when it began to lead
 }
 
 // wish is a command that was proposed.
@@ -114,7 +115,9 @@ func (c *Core) watchLeadership() {
 
 // mayLead tells whether the node that Raft calls the leader still counts as one,
 // though a delay of its own may keep it from acting for a moment.
-func (c *Core) mayLead() bool { return c.hearsMajority() && c.forked == "" }
+func (c *Core) mayLead() bool {
+	return (c.hearsMajority() || mutant.Is("renew leases without a majority")) && c.forked == ""
+}
 
 // assume begins to lead in a new term. The election was a majority's word.
 func (c *Core) assume() {
@@ -122,7 +125,7 @@ func (c *Core) assume() {
 	e := &c.election
 	c.lead = leadership{
 		term: c.raft.Term(), start: last, since: c.now.Mono,
-		wishes: map[string]wish{}, alarmed: map[string]bool{}, rounds: map[uint64]func(){}, suspects: map[string]time.Duration{}, mayLeave: map[string]cluster.Incarnation{}, lostSince: map[cluster.Incarnation]time.Duration{},
+		wishes: map[string]wish{}, alarmed: map[string]bool{}, rounds: map[uint64]func(){}, suspects: map[string]time.Duration{}, departures: map[string]departure{}, lostSince: map[cluster.Incarnation]time.Duration{},
 	}
 	if e.lost.node != "" {
 		c.lead.elected = max(c.now.Mono-e.lost.at, 1)

@@ -15,13 +15,14 @@ const (
 	// startGrace is the least time that a node which this daemon has never heard
 	// gets before it counts as lost: a whole site does not boot in lockstep.
 	startGrace = 10 * time.Second
-	// restartGrace is how long an announced restart of a daemon may take.
-	restartGrace = 30 * time.Second
 )
 
 // lossIsFinal tells whether m is lost for good: its fencing has begun, so only
 // another boot brings it back (rule 4).
 func (c *Core) lossIsFinal(m *cluster.Member) bool {
+	if mutant.Is("a loss is not final") {
+		return false
+	}
 	if m.State == cluster.NodeFenced {
 		return true
 	}
@@ -302,82 +303,5 @@ func (c *Core) reported(from cluster.Incarnation, r *event.NodeReport) {
 			WatchdogTimeout: r.WatchdogTimeout, Lease: r.Lease,
 		}}) {
 		c.trace("%s has reported: %d running", from.Node, len(r.Report.Running))
-	}
-}
-
-// leaving is this node's own orderly stop.
-type leaving struct {
-	asked   bool
-	restart bool
-	at      time.Duration
-}
-
-// stopping begins an orderly stop. A restart tells the others and ends at once:
-// services go on.
-func (c *Core) stopping(e event.Stopping) {
-	if c.leave.asked {
-		return
-	}
-	c.leave = leaving{asked: true, restart: e.Restart, at: c.now.Mono}
-	for _, name := range c.appendPeers(nil) {
-		c.send(name, event.Message{Leave: &event.Leave{Restart: e.Restart}})
-	}
-	if c.disk.first() {
-		c.exit(event.Exit{Reason: "stopped before it took part"})
-	}
-	if e.Restart || c.over {
-		return // keepLeaving ends it
-	}
-	if m := c.state.Member(c.self.Node); m == nil || m.State != cluster.NodeOnline && m.State != cluster.NodeLeaving && m.State != cluster.NodeJoining {
-		c.exit(event.Exit{Reason: "stopped"})
-	}
-}
-
-// keepLeaving ends a restart: services go on, and another voter leads by then.
-func (c *Core) keepLeaving() {
-	l := &c.leave
-	if !l.asked || !l.restart {
-		return
-	}
-	if c.raft.Leads() && c.lead.active && c.now.Mono-l.at < c.detector.Times().Dead && c.nodeCanLead(nil) {
-		return
-	}
-	c.exit(event.Exit{Reason: "restart: services go on"})
-}
-
-// leaves takes a peer's announcement.
-func (c *Core) leaves(from cluster.Incarnation, l *event.Leave) {
-	delete(c.graces, from.Node)
-	if l.Restart {
-		c.graces[from.Node] = c.now.Mono + restartGrace
-		c.trace("the daemon of %s restarts", from.Node)
-	}
-}
-
-// offline commits that a leaving node has stopped everything, once the transition
-// has said so.
-func (c *Core) offline(m *cluster.Member) {
-	if c.lead.mayLeave[m.Name] != m.Incarnation {
-		return
-	}
-	if c.raft.IsVoter(m.RaftID) && len(c.raft.Conf().GetVoters()) > 1 {
-		return // it leaves the voters first, while it still helps to decide that
-	}
-	c.want(lifeKey(m.Incarnation, cluster.NodeOffline), cluster.Command{Node: &cluster.NodeChange{
-		Incarnation: m.Incarnation, State: cluster.NodeOffline, Reason: "left",
-	}})
-}
-
-// followLife looks at what the applied state says of this node itself.
-func (c *Core) followLife() {
-	m := c.state.Member(c.self.Node)
-	if m == nil {
-		if c.removed(c.identity.RaftID) {
-			c.exit(event.Exit{Code: 1, Reason: fmt.Sprintf("%s was removed from the cluster", c.self.Node)})
-		}
-		return
-	}
-	if c.leave.asked && m.Incarnation == c.self && m.State == cluster.NodeOffline {
-		c.exit(event.Exit{Reason: "left the cluster"})
 	}
 }

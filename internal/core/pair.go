@@ -29,6 +29,7 @@ type pairing struct {
 	began  time.Duration // of the newest vote
 	why    string        // what keeps this node from voting, as last traced
 
+	judged bool     // unsure is known: what the disk says is committed has been applied
 	unsure []string // former voters that a sole voter has not reached since it booted
 
 	force *forcing
@@ -64,9 +65,7 @@ func (c *Core) followVoters() {
 		if p.sole && c.raft.Leads() {
 			p.seen = at
 		}
-		p.conf = at
-		voters := c.raft.Conf().GetVoters()
-		p.sole = len(voters) == 1 && voters[0] == c.identity.RaftID && len(c.raft.Conf().GetVotersOutgoing()) == 0
+		p.conf, p.sole = at, c.soleVoter()
 	}
 	if m := c.other(); m != nil {
 		v := c.peer(m.Name)
@@ -211,12 +210,14 @@ func (c *Core) mayNotVote(m *cluster.Member) string {
 		return fmt.Sprintf("the daemon of %s restarts", m.Name)
 	case c.raft.ConfPending() && !mutant.Is("vote with a change of voters under way"):
 		return "a change of voters is under way"
-	case synced != c.raft.ConfIndex() && !mutant.Is("vote with unsynced voters"):
+	case synced != c.raft.ConfIndex():
 		return "this node has not synced the voters"
 	case c.two.seen != c.raft.ConfIndex() && !mutant.Is("vote though the other may not know the voters"):
 		return fmt.Sprintf("%s has not confirmed, since this daemon began, who votes", m.Name)
 	case self == nil || c.lossIsFinal(self):
 		return "this node is to be fenced itself"
+	case mutant.Is("without a device silence is the vote") && len(c.endingRoutes(m.Name, c.fenceAction())) == 0:
+		c.two.force = &forcing{reason: event.Forced{Off: []string{m.Name}, Result: "ok"}}
 	case !c.state.Config.FencingEnabled():
 		return "fencing is switched off"
 	case len(c.endingRoutes(m.Name, c.fenceAction())) == 0:
@@ -227,6 +228,9 @@ func (c *Core) mayNotVote(m *cluster.Member) string {
 
 // endingRoutes returns the ways of fencing that end a node's boot.
 func (c *Core) endingRoutes(name, action string) []fencing.Route {
+	if mutant.Is("a device that leaves the boot alive is a vote") {
+		return fencing.Routes(&c.state.Config, name, action)
+	}
 	return fencing.EndingBoot(&c.state.Config, fencing.Routes(&c.state.Config, name, action))
 }
 
@@ -238,10 +242,11 @@ func (c *Core) deviceEndsBoot(name, device string) bool {
 }
 
 // pairHeadStart is the delay before the first call: what the device has, and what
-// priority_fencing_delay gives a target that runs what matters more.
+// priority_fencing_delay gives a target that runs what matters more; where both
+// matter alike it would only cost time.
 func (c *Core) pairHeadStart(target, action string) time.Duration {
 	delay := c.headStart(target, action)
-	if extra, ok := fencing.Duration(c.state.Config.Option("priority-fencing-delay")); ok && c.priorityOf(c.self.Node) <= c.priorityOf(target) {
+	if extra, ok := fencing.Duration(c.state.Config.Option("priority-fencing-delay")); ok && c.priorityOf(c.self.Node) < c.priorityOf(target) {
 		delay += extra
 	}
 	return delay
@@ -266,19 +271,32 @@ func (c *Core) priorityOf(node string) int {
 // reachFormer strikes out the former voters that a booted sole voter has heard.
 func (c *Core) reachFormer() {
 	p := &c.two
+	if !p.judged {
+		p.judged, p.unsure = true, c.unsureOf()
+	}
+	if !c.soleVoter() {
+		p.unsure = nil // others decide as well
+	}
+	if len(p.unsure) == 0 && c.identity.Sure != c.self.Boot {
+		c.identity.Sure, c.disk.identity = c.self.Boot, true
+	}
 	p.unsure = slices.DeleteFunc(p.unsure, func(name string) bool {
 		v, _ := c.detector.Peer(c.now.Mono, name)
 		return v.Heard || c.state.Member(name) == nil
 	})
 }
 
+// soleVoter tells whether this node alone decides.
+func (c *Core) soleVoter() bool {
+	conf := c.raft.Conf()
+	return len(conf.GetVoters()) == 1 && conf.GetVoters()[0] == c.identity.RaftID && len(conf.GetVotersOutgoing()) == 0
+}
+
 // unsureOf returns whom a sole voter that has booted must reach, or confirm off
 // anew, before it leads: every node that has been a voter (rule 7). A daemon that
 // was started again in the same boot knows what it knew.
 func (c *Core) unsureOf() (names []string) {
-	stored := &c.options.Stored.Identity
-	voters := c.raft.Conf().GetVoters()
-	if mutant.Is("a sole voter boots and leads") || stored.Boot == c.self.Boot || len(voters) != 1 || voters[0] != c.identity.RaftID {
+	if mutant.Is("a sole voter boots and leads") || c.identity.Sure == c.self.Boot || !c.soleVoter() {
 		return nil
 	}
 	for i := range c.state.Members {
@@ -305,7 +323,7 @@ func (c *Core) tryForce() {
 	c.identity.Lineage = cluster.Lineage{
 		ID: fmt.Sprintf("%016x%016x", c.random.next(), c.random.next()), Parent: c.identity.Lineage.ID, Branch: branch,
 	}
-	c.identity.Forced, c.identity.Fencing = &f.reason, cluster.Incarnation{}
+	c.identity.Forced, c.identity.Fencing, c.identity.Sure = &f.reason, cluster.Incarnation{}, c.self.Boot
 	start.ElectionTicks = c.electionTicks()
 	c.disk.forced = &start
 	c.trace("goes on alone: lineage %s from %d", c.identity.Lineage.ID[:8], branch)

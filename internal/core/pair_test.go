@@ -93,6 +93,32 @@ func TestPairFenceRaceWithHeadStart(t *testing.T) {
 	w.until(10*time.Second, "b joins afresh", func() bool { return w.allOnline(2) })
 }
 
+// The node that runs what matters more wins; where both matter alike nobody waits.
+func TestPairPriorityFencingDelay(t *testing.T) {
+	for _, priority := range []string{"10", "0"} {
+		c := served()
+		c.Options = append(c.Options, cluster.AttrSet{Pairs: []cluster.NVPair{{Name: "priority-fencing-delay", Value: "2s"}}})
+		c.ResourceDefaults = []cluster.AttrSet{{Pairs: []cluster.NVPair{{Name: "priority", Value: priority}}}}
+		w := newPair(t, c)
+		active, other := "a", "b"
+		if !w.runsOn("a") {
+			active, other = "b", "a"
+		}
+		begin := w.now
+		w.isolate("a", "b", true)
+		w.until(10*time.Second, "one fenced", func() bool { return len(w.calls) > 0 })
+		if w.now-begin > 2*time.Second {
+			t.Errorf("priority %s: the first call comes %v after the cut", priority, w.now-begin)
+		}
+		if priority != "0" {
+			w.until(10*time.Second, other+" fenced", func() bool { return w.member(active, other) == cluster.NodeFenced })
+			if !w.runsOn(active) || w.nodes[other].core != nil {
+				t.Errorf("web runs on %v", w.runningOn())
+			}
+		}
+	}
+}
+
 func TestPairBootsOneByOne(t *testing.T) {
 	w := newPair(t, served())
 	w.nodes["a"].crash()
@@ -209,5 +235,66 @@ func TestFencingTheLeaderMovesLeadershipFirst(t *testing.T) {
 	w.until(10*time.Second, "recovered", func() bool { return w.nodes[leader].core == nil && w.runsOn("") && w.leader() != "" })
 	if len(w.calls) != 1 {
 		t.Errorf("%d fence calls, want 1", len(w.calls))
+	}
+}
+
+// A sole voter that boots reaches every former voter first, or confirms it off,
+// whatever its newest snapshot says of who votes; a restart of its daemon does
+// not make it sure.
+func TestASoleVoterThatBootsWaits(t *testing.T) {
+	w := newPair(t, served())
+	b := w.nodes["b"]
+	b.step(event.Stopping{})
+	w.until(10*time.Second, "b has left", func() bool { return b.exit != nil && w.leader() == "a" && w.allOnline(1) })
+	w.run(time.Second)
+	w.fail = true
+	a := w.nodes["a"]
+	if conf := a.store.Snapshot.GetMetadata().GetConfState().GetVoters(); len(conf) != 1 {
+		t.Logf("snapshot has voters %v", conf)
+	}
+	a.crash()
+	a.start()
+	for range 30 {
+		w.run(time.Second)
+		if w.leader() != "" || len(w.runningOn()) != 0 {
+			t.Fatalf("%q leads, web runs on %v", w.leader(), w.runningOn())
+		}
+	}
+	a.kill()
+	a.start()
+	for range 30 {
+		w.run(time.Second)
+		if w.leader() != "" || len(w.runningOn()) != 0 {
+			t.Fatalf("after a restart of its daemon %q leads, web runs on %v", w.leader(), w.runningOn())
+		}
+	}
+	b.start()
+	w.until(10*time.Second, "both online", func() bool { return w.allOnline(2) && w.runsOn("") })
+	// Sure once, a daemon that is started again in the same boot leads at once.
+	b.step(event.Stopping{})
+	w.until(10*time.Second, "b has left", func() bool { return b.exit != nil && w.leader() == "a" && w.allOnline(1) })
+	a.kill()
+	a.start()
+	w.until(2*time.Second, "a leads", func() bool { return w.leader() == "a" && w.runsOn("a") })
+}
+
+// A node whose snapshot is of when it was the only voter, and whose log has made
+// it one of two since, is one of two.
+func TestOneOfTwoIsNoSoleVoter(t *testing.T) {
+	w := newPair(t, served())
+	w.fail = true
+	a := w.nodes["a"]
+	if conf := a.store.Snapshot.GetMetadata().GetConfState().GetVoters(); len(conf) != 1 {
+		t.Fatalf("snapshot has voters %v", conf)
+	}
+	w.isolate("a", "b", true)
+	a.crash()
+	a.start()
+	w.calls = nil
+	w.run(60 * time.Second)
+	for _, call := range w.calls {
+		if call.Target.Node == "b" {
+			t.Fatalf("a, one of two voters, has booted, hears nobody, and fences b")
+		}
 	}
 }

@@ -28,6 +28,7 @@ type request struct {
 	deadline time.Duration
 	leader   uint64 // that was last asked, and its term: a new one is asked anew
 	term     uint64
+	done     *event.Reply // the leader's answer, until this node's state is as new
 }
 
 type proposal struct {
@@ -118,10 +119,15 @@ func (c *Core) answer(p proposal, r event.Reply) {
 	c.send(p.from.Node, event.Message{For: p.from, Answer: &r})
 }
 
-// answered takes the answer to a request of ours.
+// answered takes the answer to a request of ours. One that was carried out is
+// passed on when this node's state shows it.
 func (c *Core) answered(r *event.Reply) {
 	c.requests.list = slices.DeleteFunc(c.requests.list, func(q *request) bool {
 		if q.number != r.ID {
+			return false
+		}
+		if r.Index > c.state.Index {
+			q.done = r
 			return false
 		}
 		reply := *r
@@ -131,10 +137,11 @@ func (c *Core) answered(r *event.Reply) {
 	})
 }
 
-// replies answers a request of ours when its entry has been applied here: then it
-// is committed, on a majority's disks.
+// replies answers a request when its entry has been applied here: then it is
+// committed, on a majority's disks. The leader tells who asked as well: a node
+// that takes over the state from a snapshot does not see the entry.
 func (c *Core) replies(entry *cluster.Entry, rejections []*cluster.Rejection) {
-	if entry == nil || entry.Proposer != c.self {
+	if c.repliesDone(entry == nil); entry == nil || entry.ID == 0 || entry.Proposer != c.self && c.lead.term == 0 {
 		return
 	}
 	reply := event.Reply{ID: entry.ID, Index: c.state.Index}
@@ -151,7 +158,29 @@ func (c *Core) replies(entry *cluster.Entry, rejections []*cluster.Rejection) {
 			}
 		}
 	}
-	c.answered(&reply)
+	c.answer(proposal{from: entry.Proposer, number: entry.ID}, reply)
+}
+
+// repliesDone answers what the leader has carried out, now that the state shows
+// it. What it has not answered may be in a snapshot or not: Admit tells by its
+// Raft id.
+func (c *Core) repliesDone(snapshot bool) {
+	for _, q := range slices.Clone(c.requests.list) {
+		if q.done != nil && q.done.Index <= c.state.Index {
+			c.answered(q.done)
+			continue
+		}
+		for i := range q.wish.Commands {
+			a := q.wish.Commands[i].Admit
+			if a == nil || !snapshot {
+				continue
+			}
+			if m := c.state.Member(a.Member.Name); m != nil && m.RaftID == a.Member.RaftID {
+				admitted := *m
+				c.answered(&event.Reply{ID: q.number, Index: c.state.Index, Admitted: &admitted})
+			}
+		}
+	}
 }
 
 func refuse(kind, format string, args ...any) *event.Refusal {
@@ -268,7 +297,7 @@ func (c *Core) carryOutConfirm(p proposal) *event.Refusal {
 	case name == c.self.Node:
 		return refuse("unsafe", "%s is up: it answers this", name)
 	}
-	if who := c.hearer(name); who != "" {
+	if who := c.hearer(name); who != "" && !mutant.Is("confirm what is heard") {
 		return refuse("unsafe", "%s still hears %s: it is not off; cut its power and repeat", who, name)
 	}
 	if m.State != cluster.NodeLost {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"linuxha/internal/cluster"
+	"linuxha/internal/cluster/mutant"
 	"linuxha/internal/core/event"
 	"linuxha/internal/core/fencing"
 	"linuxha/internal/core/transition"
@@ -69,7 +70,7 @@ func (c *Core) leadTransition() {
 			c.engine.Abort(c.now, "the state has changed")
 			c.takeEngine()
 		}
-	case c.allReported():
+	case c.allReported() || mutant.Is("plan before the reports"):
 		c.askSchedule()
 	}
 }
@@ -151,7 +152,9 @@ func (c *Core) takeEngine() {
 	}
 	for _, name := range out.Shutdown {
 		if m := c.state.Member(name); m != nil && m.State == cluster.NodeLeaving {
-			c.lead.mayLeave[name] = m.Incarnation
+			if c.lead.departures[name].of != m.Incarnation {
+				c.lead.departures[name] = departure{of: m.Incarnation, since: c.now.Mono}
+			}
 		}
 	}
 	if out.Done != nil {

@@ -71,7 +71,8 @@ func (c *Core) confChanges(conf *raftpb.ConfState) []*raftpb.ConfChangeSingle {
 		}
 		candidates = append(candidates, membership.Candidate{
 			ID: m.RaftID, Name: m.Name, Voter: voter, Witness: c.state.IsWitness(m), Leader: self, CaughtUp: caughtUp,
-			Online: m.State == cluster.NodeOnline, Off: m.Off() || m.State == cluster.NodeLeaving && len(c.state.Members) > 1,
+			Online: m.State == cluster.NodeOnline, Heard: self || v.Reachable, Off: m.Off(),
+			Leaving: m.State == cluster.NodeLeaving && len(c.state.Members) > 1 && c.mayLeave(m),
 		})
 	}
 	wanted := membership.Voters(candidates)

@@ -66,7 +66,7 @@ func (c *Core) received(e event.MessageReceived) (news bool) {
 	if c.disk.first() || e.Peer != m.From.Node || m.To != c.self.Node || m.From.Node == c.self.Node {
 		return false
 	}
-	if !m.For.IsZero() && m.For != c.self {
+	if !m.For.IsZero() && m.For != c.self && !mutant.Is("obey what is meant for a former life") {
 		return false
 	}
 	if c.outlived(m.From) {
@@ -84,7 +84,7 @@ func (c *Core) received(e event.MessageReceived) (news bool) {
 	case m.Contact != nil:
 		return c.contacted(m)
 	case m.Dispatch != nil:
-		if m.For == c.self && (m.Term >= c.raft.Term() || mutant.Is("obey an older term")) {
+		if (m.For == c.self || mutant.Is("obey what is meant for a former life")) && (m.Term >= c.raft.Term() || mutant.Is("obey an older term")) {
 			c.executor.Dispatch(c.now, m.Term, m.Dispatch)
 		}
 	case m.Results != nil:
@@ -102,7 +102,7 @@ func (c *Core) received(e event.MessageReceived) (news bool) {
 	case m.Leave != nil:
 		c.leaves(m.From, m.Leave)
 	case m.Stale != nil:
-		if m.For == c.self && c.state.Member(m.From.Node) != nil {
+		if m.For == c.self && c.isPeer(m.From.Node) {
 			c.exit(event.Exit{Code: 1, Rejoin: true, Reason: fmt.Sprintf(
 				"the stored state is older than what %s remembers of this node (incarnation %d, index %d)", m.From.Node, m.Stale.Counter, m.Stale.Commit)})
 		}
@@ -113,7 +113,15 @@ func (c *Core) received(e event.MessageReceived) (news bool) {
 // stale tells a node that starts from state older than what is remembered of it,
 // by the log or from its heartbeats: it was copied, or set back.
 func (c *Core) stale(p *heartbeat.Packet) bool {
-	if p.Lineage != c.identity.Lineage.ID || p.RaftID == 0 || c.nodeOf(p.RaftID) != p.Node {
+	if p.Lineage != c.identity.Lineage.ID || p.RaftID == 0 {
+		return false
+	}
+	if m := c.state.Member(p.Node); m != nil && m.RaftID != p.RaftID && c.removed(p.RaftID) {
+		// It was admitted once more, and uses the Raft id that has left.
+		c.tellStale(p, "has a Raft id that has left the cluster", event.Stale{Counter: m.Incarnation.Counter})
+		return true
+	}
+	if c.nodeOf(p.RaftID) != p.Node {
 		return false
 	}
 	remembered := event.Stale{}
@@ -130,12 +138,18 @@ func (c *Core) stale(p *heartbeat.Packet) bool {
 	if p.Counter > remembered.Counter && p.LastIndex >= remembered.Commit {
 		return false
 	}
-	if c.now.Mono >= c.toldStale {
-		c.toldStale = c.now.Mono + c.detector.Times().Interval
-		c.trace("%s (incarnation %d) starts from old state", p.Node, p.Counter)
-		c.send(p.Node, event.Message{For: cluster.Incarnation{Node: p.Node, Counter: p.Counter, Boot: p.Boot}, Stale: &remembered})
-	}
+	c.tellStale(p, "starts from old state", remembered)
 	return true
+}
+
+// tellStale tells a node, now and then, that its state must not be used.
+func (c *Core) tellStale(p *heartbeat.Packet, what string, remembered event.Stale) {
+	if c.now.Mono < c.toldStale {
+		return
+	}
+	c.toldStale = c.now.Mono + c.detector.Times().Interval
+	c.trace("%s (incarnation %d) %s", p.Node, p.Counter, what)
+	c.send(p.Node, event.Message{For: cluster.Incarnation{Node: p.Node, Counter: p.Counter, Boot: p.Boot}, Stale: &remembered})
 }
 
 // outlived tells whether a newer incarnation of the node is known.
@@ -205,7 +219,9 @@ func (c *Core) heard(e event.HeartbeatReceived) (news bool) {
 	if v, ok := c.detector.Peer(c.now.Mono, p.Node); ok && v.Packet.Counter > p.Counter && v.Packet.RaftID != p.RaftID && c.removed(v.Packet.RaftID) {
 		c.detector.Forget(p.Node) // it joined afresh, and its counter began anew with its disk
 	}
-	c.meet(p)
+	if !mutant.Is("hear other lineages") {
+		c.meet(p)
+	}
 	if c.over {
 		return true
 	}
@@ -226,7 +242,7 @@ func (c *Core) heard(e event.HeartbeatReceived) (news bool) {
 // with a removed Raft id, does not count as reachable.
 func (c *Core) peer(name string) heartbeat.View {
 	v, _ := c.detector.Peer(c.now.Mono, name)
-	if v.Reachable && v.Packet.Lineage != c.identity.Lineage.ID {
+	if v.Reachable && v.Packet.Lineage != c.identity.Lineage.ID && !mutant.Is("hear other lineages") {
 		v.Reachable, v.Reason = false, "it belongs to another lineage"
 	}
 	return v
@@ -243,6 +259,9 @@ func (c *Core) beat() {
 		Heard: c.detector.AppendHeard(c.scratch.heard[:0], c.now.Mono), Ancestors: c.ancestors(),
 	}
 	p.Commit, p.Voters = c.raft.Synced()
+	if mutant.Is("say that voters are synced when they are applied") {
+		p.Voters = c.raft.ConfIndex()
+	}
 	if c.raft.Leads() && !c.mayLead() || c.state.Lineage.ID != c.identity.Lineage.ID {
 		p.Leader = 0
 	}
@@ -255,6 +274,8 @@ func (c *Core) beat() {
 	c.lastPacket = &event.Heartbeat{Packet: p, Peers: peers, Limit: t.Stall / 2}
 	c.out.Heartbeat = c.lastPacket
 }
+
+func (c *Core) isPeer(name string) bool { return slices.Contains(c.appendPeers(nil), name) }
 
 func (c *Core) appendPeers(names []string) []string {
 	members := c.state.Members

@@ -22,7 +22,8 @@ type world struct {
 	names      []string
 	cut        map[[2]string]bool
 	log        []string
-	fail       bool // fence devices fail
+	fail       bool   // fence devices fail
+	deaf       string // gets no Raft messages
 	calls      []event.FenceCall
 	lastRaftID uint64
 	starts     uint64
@@ -45,6 +46,7 @@ type node struct {
 	wake       time.Duration
 	pausedTill time.Duration
 	stuck      bool // the disk does not answer
+	stubborn   bool // services cannot be stopped
 }
 
 type queued struct {
@@ -242,7 +244,7 @@ func (n *node) ready() {
 		}
 		to := w.nodes[m.To]
 		w.after(time.Millisecond, func() {
-			if to == nil || !to.up() || w.cut[[2]string{n.name, to.name}] {
+			if to == nil || !to.up() || w.cut[[2]string{n.name, to.name}] || to.name == w.deaf && m.Raft != nil {
 				return
 			}
 			m, err := event.DecodeMessage(data)
@@ -343,6 +345,10 @@ func (n *node) run(op event.Operation) event.Result {
 		}
 		n.active[op.Name] = op
 	case "stop":
+		if n.stubborn {
+			r.Code, r.Reason = 1, "it does not stop"
+			break
+		}
 		delete(n.active, op.Name)
 	case "monitor":
 		if !n.has(op.Name) {

@@ -1,14 +1,8 @@
 package lab
 
 import (
-	"bufio"
 	"context"
-	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
-	"strings"
-	"sync"
 	"time"
 
 	"linuxha/internal/api"
@@ -61,18 +55,11 @@ const outageGap = 250 * time.Millisecond
 // recoveryTime bounds how long everything may take to be well after a fault.
 const recoveryTime = 90 * time.Second
 
-// ledgerConfig describes the service that chaos is thrown at.
-func ledgerConfig() string {
-	return ServiceConfig(fmt.Sprintf(`  agent  = "ha:process"
-  params = { command = "/usr/sbin/%s %d %s", ready_tcp = "%d" }
-`, faceLedger, ledgerPort, SharedDisk, ledgerPort))
-}
-
 // Chaos throws faults at a formed cluster while a client writes through a service
 // that it protects, and checks that there never are two owners, that no
 // acknowledged write is lost, and that all recovers. tell is told of each fault.
 func (l *Lab) Chaos(ctx context.Context, o ChaosOptions, tell func(string)) (*ChaosReport, error) {
-	if err := l.Apply(ctx, l.BaseConfig(o.Detection)+ledgerConfig()); err != nil {
+	if err := l.Apply(ctx, l.BaseConfig(o.Detection)+ServiceConfig(LedgerServer)); err != nil {
 		return nil, err
 	}
 	well := func(s *api.Status) bool { return l.AllOnline(s) && ServedBy(s) != "" }
@@ -82,7 +69,7 @@ func (l *Lab) Chaos(ctx context.Context, o ChaosOptions, tell func(string)) (*Ch
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	owners := watchOwnership(ctx, l.SharedDir())
-	acks, err := l.startWriter(ctx)
+	writer, err := l.StartWriter(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +103,7 @@ func (l *Lab) Chaos(ctx context.Context, o ChaosOptions, tell func(string)) (*Ch
 		c.report.RecoveryMS = max(c.report.RecoveryMS, float64(time.Since(from).Microseconds())/1000)
 	}
 	took := time.Since(begin)
-	lines, times := acks.stop()
+	lines, times := writer.Stop()
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
@@ -128,7 +115,7 @@ func (l *Lab) Chaos(ctx context.Context, o ChaosOptions, tell func(string)) (*Ch
 	r := c.report
 	r.Minutes = took.Minutes()
 	r.Acknowledged = len(lines)
-	if r.Lost, err = lost(filepath.Join(l.SharedDir(), ledgerFile), lines); err != nil {
+	if r.Lost, err = l.Lost(lines); err != nil {
 		return nil, err
 	}
 	var slowest time.Duration
@@ -136,28 +123,6 @@ func (l *Lab) Chaos(ctx context.Context, o ChaosOptions, tell func(string)) (*Ch
 	r.SlowestMS = float64(slowest.Microseconds()) / 1000
 	r.availability(begin, took, times)
 	return r, nil
-}
-
-// SharedDir is the machine's path of the hosts' shared disk.
-func (l *Lab) SharedDir() string { return l.dir.shared() }
-
-// lost returns the acknowledged lines that the ledger does not have.
-func lost(path string, acknowledged []string) ([]string, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read the ledger: %w", err)
-	}
-	have := map[string]bool{}
-	for line := range strings.Lines(string(text)) {
-		have[strings.TrimSpace(line)] = true
-	}
-	out := []string{}
-	for _, line := range acknowledged {
-		if !have[line] {
-			out = append(out, line)
-		}
-	}
-	return out, nil
 }
 
 // availability works out outages from the times of acknowledgements.
@@ -174,74 +139,4 @@ func (r *ChaosReport) availability(begin time.Time, took time.Duration, times []
 	}
 	r.Availability = 1 - out.Seconds()/took.Seconds()
 	r.Rate = float64(len(times)) / (took - out).Seconds()
-}
-
-// acknowledgements collects what a writer on the client host prints.
-type acknowledgements struct {
-	mu    sync.Mutex // guards lines and times
-	lines []string
-	times []time.Time
-	input *os.File // closing it ends the writer
-	ended chan struct{}
-}
-
-const (
-	writerConnections = 8
-	writerPause       = "20ms"
-)
-
-func (l *Lab) startWriter(ctx context.Context) (*acknowledgements, error) {
-	stdin, input, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	defer stdin.Close()
-	output, stdout, err := os.Pipe()
-	if err != nil {
-		input.Close()
-		return nil, err
-	}
-	defer stdout.Close()
-	a := &acknowledgements{input: input, ended: make(chan struct{})}
-	target := fmt.Sprintf("%s:%d", ServiceTarget.Addr(), ledgerPort)
-	command := Command{Host: Client, Path: "/usr/sbin/ha", Args: []string{faceWriter, target, fmt.Sprint(writerConnections), writerPause}}
-	// Run passes the descriptors on; ours are closed once the writer has them.
-	in, err := dup(stdin)
-	if err != nil {
-		return nil, err
-	}
-	out, err := dup(stdout)
-	if err != nil {
-		return nil, err
-	}
-	command.Stdin, command.Stdout = in, out
-	go func() {
-		_ = l.Run(ctx, command) // it ends when it is told to, or with ctx
-		in.Close()
-		out.Close()
-	}()
-	go func() {
-		defer close(a.ended)
-		defer output.Close()
-		lines := bufio.NewScanner(output)
-		for lines.Scan() {
-			a.mu.Lock()
-			a.lines = append(a.lines, lines.Text())
-			a.times = append(a.times, time.Now())
-			a.mu.Unlock()
-		}
-	}()
-	return a, nil
-}
-
-// stop ends the writer and returns what was acknowledged, in order.
-func (a *acknowledgements) stop() ([]string, []time.Time) {
-	a.input.Close()
-	select {
-	case <-a.ended:
-	case <-time.After(10 * time.Second):
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.lines, a.times
 }

@@ -70,7 +70,11 @@ func (h *Host) persist(p *event.Persist) {
 			h.daemonStep(event.Persisted{Seq: p.Seq, Err: fmt.Errorf("no space left on device")})
 			return
 		}
+		lineage := d.stored.Identity.Lineage.ID
 		d.apply(p)
+		if w.watching() {
+			h.stepsOnDisk(p, lineage)
+		}
 		h.daemonStep(event.Persisted{Seq: p.Seq})
 	})
 }
@@ -107,6 +111,6 @@ func (w *World) settled() bool {
 			return false
 		}
 	}
-	alone := len(w.hosts) == 1 || len(w.hosts) == 2 && !w.shape.Fencing // nobody could go on without people
+	alone := len(w.hosts) == 1 || len(w.hosts) == 2 && (!w.shape.Fencing || w.shape.Port) // nobody could go on without people
 	return !alone && w.well() == ""
 }

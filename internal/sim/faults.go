@@ -39,6 +39,7 @@ var mix = []struct {
 	{"service dies", 8}, {"agent", 8}, {"fence fails", 5}, {"fence slow", 4},
 	{"standby", 5}, {"move", 6}, {"transfer", 4}, {"fence", 2}, {"refresh", 2}, {"stop", 4}, {"restart", 5}, {"config", 4},
 	{"site", 3}, {"split", 4}, {"crash in fencing", 4}, {"remove", 2}, {"confirm", 3}, {"late orders", 4},
+	{"voter change", 12}, {"survivor", 4}, {"late vote", 5}, {"cut off", 6}, {"flap", 4}, {"confirm heard", 3},
 }
 
 // planFaults draws the faults of a run.
@@ -79,6 +80,8 @@ func planFaults(s Shape, length time.Duration, rng *rand.Rand) []Fault {
 			f.Text = []string{"start", "stop", "monitor"}[rng.IntN(3)] + []string{" fails", " slow", " hangs"}[rng.IntN(3)]
 		case "fence fails", "fence slow":
 			f.For += time.Duration(rng.IntN(20)) * time.Second
+		default:
+			f.aim(rng)
 		}
 		faults = append(faults, f)
 		// Troubles like company.
@@ -222,7 +225,9 @@ func (w *World) begin(f Fault) {
 	case "fence slow":
 		w.device.slow = max(w.device.slow, w.now+f.For)
 	default:
-		w.administer(f, h)
+		if !w.aimed(f) {
+			w.administer(f, h)
+		}
 	}
 }
 
@@ -241,6 +246,9 @@ func (w *World) administer(f Fault, h *Host) {
 	case "transfer":
 		ask(event.Request{Transfer: &peer})
 	case "fence":
+		if w.shape.Port {
+			return // nobody takes that for off
+		}
 		ask(event.Request{Fence: &event.FenceRequest{Node: peer, Action: "reboot", Reason: "an administrator wants it"}})
 	case "remove": // of a node that is lost: it must be refused
 		w.whenLost(f, func(m *cluster.Member) {

@@ -68,6 +68,10 @@ func (h *Host) fence(call event.FenceCall) {
 // shoot cuts a host's power, and gives it back after a reboot; one that was
 // switched off is switched on by people.
 func (w *World) shoot(target *Host, call event.FenceCall) {
+	if call.Device == "port" {
+		w.cutAll(Fault{Host: target.index, For: w.between(10*time.Second, 30*time.Second)})
+		return
+	}
 	if call.Action == "on" {
 		target.switchOn()
 		return

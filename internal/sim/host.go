@@ -56,6 +56,8 @@ type daemon struct {
 	replies  map[uint64]func(event.Reply)
 	nextID   uint64
 	self     cluster.Incarnation
+	applied  uint64 // change of voters that it goes by, while traps watch
+	noted    uint64 // ... and that its disk holds
 }
 
 func newHost(w *World, index int, name string) *Host {
@@ -255,13 +257,16 @@ func (h *Host) received(from string, m event.Message) {
 	if d == nil {
 		return
 	}
-	if m.Dispatch == nil || m.For != d.self {
+	if m.Dispatch == nil {
 		h.daemonStep(event.MessageReceived{Peer: from, Message: m})
 		return
 	}
 	old := map[string]string{} // orders that must not be obeyed any more, by transition key
 	for _, o := range m.Dispatch.Orders {
 		switch {
+		case m.For != d.self:
+			old[o.Operation.TransitionKey] = fmt.Sprintf("meant for incarnation %d", m.For.Counter)
+			h.w.count("order for a former life")
 		case m.Term < d.terms:
 			old[o.Operation.TransitionKey] = fmt.Sprintf("of term %d after it had seen %d", m.Term, d.terms)
 			h.w.count("order of an older term")

@@ -74,6 +74,17 @@ func (n *network) works(link, a, b int) bool {
 	return n.paths[link][a][b].cut == 0 && n.paths[link][b][a].cut == 0
 }
 
+// hears tells whether some link carries both ways between two hosts, and has for
+// long enough to be counted.
+func (n *network) hears(a, b int) bool {
+	for l := range n.paths {
+		if n.works(l, a, b) && n.paths[l][a][b].loss+n.paths[l][b][a].loss+n.paths[l][a][b].delay.Seconds()+n.paths[l][b][a].delay.Seconds() == 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // message carries a message over the stream, if there is one.
 func (n *network) message(from, to *Host, m event.Message) {
 	w := n.w
@@ -103,7 +114,7 @@ func (n *network) message(from, to *Host, m event.Message) {
 	s.last = max(s.last+1, w.now+d)
 	link, boot, life := s.link, to.boots, to.life
 	w.after(s.last-w.now, func() {
-		if to.boots != boot || to.life != life {
+		if (to.boots != boot || to.life != life) && (m.Dispatch == nil || w.chance(0.7)) {
 			w.count("message lost")
 			return
 		}

@@ -28,6 +28,9 @@ func (h *Host) ready() {
 	if r.Heartbeat != nil {
 		h.newBeat(r.Heartbeat)
 	}
+	if w.watching() {
+		h.steps(&r)
+	}
 	if r.Persist != nil {
 		h.persist(r.Persist)
 	}

@@ -32,13 +32,15 @@ func shapeOf(seed uint64) Shape {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	s := Shape{
 		Seed: seed, Nodes: []int{2, 2, 2, 3, 3, 3, 3, 4, 5, 1}[rng.IntN(10)], Links: 1 + rng.IntN(2), Preset: []string{"normal", "normal", "normal", "normal", "normal", "normal", "normal", "fast"}[rng.IntN(8)],
-		Resources: 1 + rng.IntN(4), Group: rng.IntN(3), Fencing: rng.IntN(12) > 0, Watchdog: rng.IntN(3) == 0,
+		Resources: 1 + rng.IntN(4), Group: rng.IntN(3), Fencing: rng.IntN(12) > 0, Watchdog: rng.IntN(2) == 0,
 		FenceTime: []time.Duration{50 * time.Millisecond, time.Second, 5 * time.Second}[rng.IntN(3)],
 		Sync:      []time.Duration{500 * time.Microsecond, 2 * time.Millisecond, 8 * time.Millisecond}[rng.IntN(3)],
 	}
 	if s.Watchdog && s.Nodes > 2 {
 		s.Fencing = rng.IntN(2) == 0
 	}
+	s.Port = s.Nodes == 2 && s.Fencing && rng.IntN(10) == 0
+	s.Timeout = []time.Duration{2 * time.Second, 5 * time.Second}[rng.IntN(2)]
 	return s
 }
 
@@ -99,10 +101,14 @@ func (w *World) config() cluster.Config {
 		ResourceDefaults: set("resource-stickiness", "1", "failure-timeout", "30s"),
 	}
 	if s.Watchdog {
-		c.Watchdog = &cluster.Watchdog{Device: "/dev/watchdog", Timeout: watchdogTimeout}
+		c.Watchdog = &cluster.Watchdog{Device: "/dev/watchdog", Timeout: s.watchdogTimeout()}
 	}
 	if s.Fencing {
-		c.Resources = append(c.Resources, cluster.Resource{ID: "power", Kind: cluster.Primitive, Agent: cluster.Agent{Class: "stonith", Type: "fence_sim"}})
+		device := cluster.Resource{ID: "power", Kind: cluster.Primitive, Agent: cluster.Agent{Class: "stonith", Type: "fence_sim"}}
+		if s.Port {
+			device.ID, device.Agent.Type = "port", "fence_ifmib"
+		}
+		c.Resources = append(c.Resources, device)
 	}
 	for i := range s.Resources {
 		c.Resources = append(c.Resources, primitive(fmt.Sprintf("r%d", i+1)))

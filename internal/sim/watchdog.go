@@ -14,7 +14,12 @@ type watchdog struct {
 }
 
 // watchdogTimeout is what the device of every host is set to.
-const watchdogTimeout = 2 * time.Second
+func (s *Shape) watchdogTimeout() time.Duration {
+	if s.Timeout == 0 {
+		return 2 * time.Second
+	}
+	return s.Timeout
+}
 
 func (h *Host) watchdog(a event.WatchdogAction) {
 	w := h.w
@@ -23,7 +28,7 @@ func (h *Host) watchdog(a event.WatchdogAction) {
 		h.dog = watchdog{armed: true, fed: w.now}
 		h.watch(h.boots)
 		h.inLife(time.Millisecond, func() {
-			h.daemonStep(event.WatchdogState{Armed: true, Timeout: watchdogTimeout})
+			h.daemonStep(event.WatchdogState{Armed: true, Timeout: w.shape.watchdogTimeout()})
 		})
 	case event.WatchdogFeed:
 		h.dog.fed = w.now
@@ -35,10 +40,10 @@ func (h *Host) watchdog(a event.WatchdogAction) {
 // watch lets the device look when it should have been fed at the latest.
 func (h *Host) watch(boot int) {
 	w := h.w
-	w.after(h.dog.fed+watchdogTimeout-w.now, func() {
+	w.after(h.dog.fed+w.shape.watchdogTimeout()-w.now, func() {
 		switch {
 		case !h.power || h.boots != boot || !h.dog.armed:
-		case w.now < h.dog.fed+watchdogTimeout:
+		case w.now < h.dog.fed+w.shape.watchdogTimeout():
 			h.watch(boot)
 		default:
 			w.count("watchdog fired")

@@ -33,7 +33,9 @@ type World struct {
 	agent  []agentTrouble
 	seen   fences
 	stats  map[string]int
-	events int // happenings so far
+	traps  []*trap
+	change uint64 // index of the newest change of voters, while traps watch
+	events int    // happenings so far
 
 	lineage  cluster.Lineage
 	nextRaft uint64
@@ -55,8 +57,10 @@ type Shape struct {
 	Group     int           `json:"group"`     // members of a group beside them
 	Fencing   bool          `json:"fencing"`
 	Watchdog  bool          `json:"watchdog"`
-	FenceTime time.Duration `json:"fence_time"` // what a device usually takes
-	Sync      time.Duration `json:"sync"`       // what a disk usually takes
+	Timeout   time.Duration `json:"timeout,omitempty"` // of the watchdogs; 0: two seconds
+	Port      bool          `json:"port,omitempty"`    // the fence device cuts the network only, not the power
+	FenceTime time.Duration `json:"fence_time"`        // what a device usually takes
+	Sync      time.Duration `json:"sync"`              // what a disk usually takes
 }
 
 func newWorld(s Shape, trace io.Writer) *World {

@@ -7,6 +7,8 @@ import (
 
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
+
+	"linuxha/internal/cluster/mutant"
 )
 
 // Idle tells whether nothing waits for the disk or for Take.
@@ -54,6 +56,9 @@ func (n *Node) Alone() (start Start, branch uint64, err error) {
 	if err != nil {
 		return start, 0, fmt.Errorf("go on alone: %w", err)
 	}
+	if mutant.Is("the vote forgets what is not applied") {
+		entries = nil
+	}
 	branch = n.applied
 	kept := make([]*raftpb.Entry, 0, len(entries))
 	same := true
@@ -67,10 +72,14 @@ func (n *Node) Alone() (start Start, branch uint64, err error) {
 		}
 		kept = append(kept, e)
 	}
+	term := n.Term() + 1
+	if mutant.Is("the vote keeps the term") {
+		term--
+	}
 	return Start{
 		ID: n.id, Snapshot: snapshot, Entries: kept, State: n.log.state,
 		HardState: &raftpb.HardState{
-			Term: proto.Uint64(n.Term() + 1), Vote: proto.Uint64(0), Commit: proto.Uint64(n.applied + uint64(len(kept))),
+			Term: proto.Uint64(term), Vote: proto.Uint64(0), Commit: proto.Uint64(n.applied + uint64(len(kept))),
 		},
 	}, branch, nil
 }

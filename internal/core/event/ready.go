@@ -50,6 +50,9 @@ type Identity struct {
 	Counter uint64          `json:"counter"`           // of the newest incarnation
 	Boot    string          `json:"boot"`              // in which Counter was drawn
 	Machine string          `json:"machine,omitempty"` // what the state is bound to: a copied disk is not used
+	// Sure is the boot in which this node has reached, or confirmed off, whoever
+	// could lead without it (rule 7).
+	Sure string `json:"sure,omitempty"`
 	// Resigned is the synced promise not to act in Lineage any more (rule 6).
 	Resigned bool `json:"resigned,omitempty"`
 	// Fencing is whom this node, one of two voters, set out to fence by itself.

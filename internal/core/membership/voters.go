@@ -18,8 +18,10 @@ type Candidate struct {
 	Witness  bool
 	Leader   bool
 	Online   bool
+	Heard    bool // it is reachable now
 	CaughtUp bool // has nearly all of the log
 	Off      bool // confirmed off, or left with everything stopped
+	Leaving  bool // it is up, stops everything, and then goes
 }
 
 // Target returns how many of n nodes vote: 1, 3, 5 or 7 where possible.
@@ -36,13 +38,15 @@ func Target(n int) int {
 
 // Voters returns the Raft ids that should vote, ascending. Voters that are off
 // go; one that is silent but not confirmed off stays, and as long as there is
-// such a one no other voter has to leave. A witness votes only while voting
-// nodes are even in number. The result is empty if nobody could vote.
+// such a one no other voter has to leave. One that is leaving goes if those who
+// are heard are a majority without it; else it counts for as long as it is up. A
+// witness votes only while voting nodes are even in number. The result is empty
+// if nobody could vote.
 func Voters(candidates []Candidate) []uint64 {
 	var keep, spare, witnesses []Candidate
 	uncertain := false
 	for _, x := range candidates {
-		stays := x.Voter && !x.Off
+		stays := x.Voter && !x.Off && !x.Leaving
 		switch {
 		case x.Witness:
 			if stays || x.Online && x.CaughtUp {
@@ -72,12 +76,35 @@ func Voters(candidates []Candidate) []uint64 {
 	if len(chosen)%2 == 0 && len(witnesses) > 0 {
 		chosen = append(chosen, witnesses[0])
 	}
+	chosen = keepMajority(chosen, candidates)
 	ids := make([]uint64, 0, len(chosen))
 	for _, x := range chosen {
 		ids = append(ids, x.ID)
 	}
 	slices.Sort(ids)
 	return ids
+}
+
+// keepMajority adds voters that are leaving to chosen, by name, until those who
+// are heard are a majority.
+func keepMajority(chosen, candidates []Candidate) []Candidate {
+	heard := 0
+	for _, x := range chosen {
+		if x.Heard {
+			heard++
+		}
+	}
+	leaving := slices.Clone(candidates)
+	slices.SortFunc(leaving, func(a, b Candidate) int { return strings.Compare(a.Name, b.Name) })
+	for _, x := range leaving {
+		if heard > len(chosen)/2 {
+			break
+		}
+		if x.Voter && x.Leaving && x.Heard && !x.Off {
+			chosen, heard = append(chosen, x), heard+1
+		}
+	}
+	return chosen
 }
 
 // first orders what has a property before what has not.

@@ -7,11 +7,11 @@ import (
 )
 
 // candidates reads "a+v b+ c-v w*": + online and caught up, - silent, . off, ~ online
-// but behind; v votes, l leads (and votes), * is a witness.
+// but behind; v votes, l leads (and votes), * is a witness, > is leaving, ? unheard.
 func candidates(text string) []Candidate {
 	var list []Candidate
 	for _, word := range strings.Fields(text) {
-		c := Candidate{ID: uint64(word[0]), Name: word[:1]}
+		c := Candidate{ID: uint64(word[0]), Name: word[:1], Heard: !strings.ContainsAny(word, "-.?")}
 		for _, mark := range word[1:] {
 			switch mark {
 			case '+':
@@ -20,6 +20,8 @@ func candidates(text string) []Candidate {
 				c.Online = true
 			case '.':
 				c.Off = true
+			case '>':
+				c.Leaving = true
 			case 'v':
 				c.Voter = true
 			case 'l':
@@ -60,6 +62,16 @@ func TestVoters(t *testing.T) {
 		{"a+l b+v w.v* x+*", "abx"},      //
 		{"w+l* a+", "a"},                 // a witness that leads makes the node a voter
 		{"a.v b.v", ""},
+		{"a+l b+v c>v", "ab"},            // c is leaving
+		{"a+l b>v", "a"},                 //
+		{"a+l b>v c-v", "abc"},           // without b, nobody could decide
+		{"a>l b+v c-v", "abc"},           // ... whoever leads
+		{"a+l b>v c.v", "a"},             // c is confirmed off: now b may go
+		{"a+l b>v c-v d+", "acd"},        // a satellite takes its place
+		{"a+l b>v c>v d-v e+v", "ade"},   // two of three are heard
+		{"a+l b>v c>v d-v e-v", "abcde"}, // both are needed
+		{"a+l b>v w+v*", "a"},            // the witness goes with it
+		{"a+l b>?v c-v", "ac"},           // what is not heard does not help
 	} {
 		var got string
 		for _, id := range Voters(candidates(test.have)) {

@@ -1,0 +1,67 @@
+package core_test
+
+import (
+	"testing"
+	"time"
+
+	"linuxha/internal/cluster"
+	"linuxha/internal/core/event"
+)
+
+// A node is admitted twice: it starts with the first Raft id, which the second
+// admission ends. It is told, and joins afresh by itself.
+func TestTwoAdmissionsInFlight(t *testing.T) {
+	w := newWorld(t, powered(), "a", "b", "c")
+	w.until(10*time.Second, "formed", func() bool { return w.allOnline(3) })
+	w.run(time.Second)
+	n := w.nodes["c"]
+	n.crash()
+	w.until(5*time.Second, "c fenced", func() bool { return w.member("a", "c") == cluster.NodeFenced })
+	w.until(5*time.Second, "two voters", func() bool { return w.allOnline(2) })
+	for _, id := range []uint64{901, 902} {
+		r := w.request("a", event.Request{Commands: []cluster.Command{{Admit: &cluster.Admit{Member: cluster.Member{Name: "c", RaftID: id, Links: []string{"l0"}}}}}})
+		if r.Err != nil {
+			t.Fatal(r.Err)
+		}
+	}
+	n.store = event.Stored{}
+	n.store.Apply(&event.Persist{Identity: &event.Identity{Node: "c", RaftID: 901, Lineage: w.nodes["a"].state.Lineage, Counter: 1}})
+	n.start()
+	w.until(10*time.Second, "c joins afresh", func() bool { return w.allOnline(3) })
+	if id := n.store.Identity.RaftID; id == 901 || id == 902 {
+		t.Errorf("c has Raft id %d", id)
+	}
+}
+
+// A follower that takes over the state from a snapshot still answers, at once,
+// what its administrators had asked.
+func TestRequestsAreAnsweredAcrossASnapshot(t *testing.T) {
+	w := newWorld(t, powered(), "a", "b", "c")
+	w.until(10*time.Second, "formed", func() bool { return w.allOnline(3) && w.leader() == "a" })
+	w.run(time.Second)
+	// What the leader sends to c is lost, and its log is dropped meanwhile.
+	n := w.nodes["c"]
+	requestID++
+	id := requestID
+	w.deaf = "c"
+	config := cluster.ConfigChange{Config: powered()}
+	n.step(event.Requested{ID: id, Request: event.Request{Commands: []cluster.Command{{Config: &config}}}})
+	for range 4100 {
+		requestID++
+		w.nodes["a"].step(event.Requested{ID: requestID, Request: event.Request{Commands: []cluster.Command{{Config: &config}}}})
+		w.run(time.Millisecond)
+	}
+	if _, ok := n.reply[id]; ok {
+		t.Fatal("c has an answer already")
+	}
+	w.deaf = ""
+	w.until(2*time.Second, "an answer", func() bool { _, ok := n.reply[id]; return ok })
+	if r := n.reply[id]; r.Err != nil || r.Index == 0 || n.state.Index < r.Index {
+		t.Errorf("answer %+v at %d", r, n.state.Index)
+	}
+	if len(w.log) > 0 && testing.Verbose() {
+		for _, l := range w.log[len(w.log)-20:] {
+			t.Log(l)
+		}
+	}
+}

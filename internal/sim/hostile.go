@@ -1,0 +1,171 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"linuxha/internal/core/event"
+)
+
+// These faults aim: each brings about the condition that one clause of a safety
+// rule is there for, which pure chance would hardly meet.
+
+// aim fills in what an aimed fault needs.
+func (f *Fault) aim(rng *rand.Rand) {
+	switch f.Kind {
+	case "voter change":
+		f.Text = []string{"crash", "crash other", "isolate", "isolate", "isolate other", "stick", "stick", "kill"}[rng.IntN(8)]
+		f.Rate = rng.Float64()
+		f.For = time.Duration(8+rng.IntN(20)) * time.Second
+	case "survivor":
+		f.For = time.Duration(15+rng.IntN(25)) * time.Second
+	case "late vote":
+		f.For = time.Duration(5+rng.IntN(20)) * time.Second
+		f.Text = []string{"crash", "isolate", "isolate"}[rng.IntN(3)]
+	case "cut off":
+		f.For = time.Duration(8+rng.IntN(12)) * time.Second
+		f.Rate = rng.Float64()
+		f.Text = []string{"", "stop hangs", "stop hangs"}[rng.IntN(3)]
+	case "confirm heard":
+		f.For = time.Duration(3+rng.IntN(8)) * time.Second
+	case "flap":
+		f.For = time.Duration(1200+rng.IntN(1000)) * time.Millisecond
+	}
+}
+
+// aimed lets an aimed fault happen; false if f is none.
+func (w *World) aimed(f Fault) bool {
+	h := w.hosts[f.Host]
+	switch f.Kind {
+	case "voter change": // somebody crashes, and somebody has bad luck while the voters change
+		w.crash(h, f.For)
+		w.trapVoters(f)
+	case "survivor": // who goes on alone dies, and all others boot without it
+		w.trapSurvivor(f)
+	case "late vote": // the device takes long, and the world goes on meanwhile
+		w.device.slow = max(w.device.slow, w.now+f.For+5*time.Second)
+		if f.Text == "crash" {
+			w.crash(h, w.between(0, 3*time.Second))
+		} else {
+			f.For = w.between(2*time.Second, 6*time.Second)
+			w.cutAll(f)
+		}
+	case "cut off": // right when it stands still, and what it runs does not stop
+		if f.Text != "" {
+			for range len(h.agents.running()) {
+				w.agent = append(w.agent, agentTrouble{host: f.Host, action: "stop", fault: agentHangs, until: w.now + f.For + 20*time.Second})
+			}
+		}
+		if f.Rate > 0.3 {
+			h.pause(time.Duration(f.Rate*0.85*float64(w.shape.watchdogTimeout())), f.Rate > 0.8)
+		}
+		w.cutAll(f)
+	case "confirm heard": // people err: some node still hears the one that they take for dead
+		w.confirmHeard(f)
+	case "flap": // links that fail again and again do not count for a while, though they carry
+		f.Link = -1
+		for i := range 4 {
+			w.after(time.Duration(i)*f.For*3/2, func() {
+				if !w.healed {
+					w.cut(f, []int{f.Host}, w.others(f.Host), true)
+				}
+			})
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+// confirmHeard cuts a node off from the leader, but not from others, and lets
+// people say again and again that it is off.
+func (w *World) confirmHeard(f Fault) {
+	f.Link = -1
+	for _, l := range w.hosts {
+		if !l.leads() || l.index == f.Host || len(w.hosts) < 3 {
+			continue
+		}
+		name := w.hosts[f.Host].name
+		w.cut(f, []int{f.Host}, []int{l.index}, true)
+		end := w.now + f.For
+		var ask func()
+		ask = func() {
+			// Who hears nobody is not heard, though it may be up: that is for people to find out.
+			if w.now >= end || w.healed || !l.leads() {
+				return
+			}
+			for _, o := range w.hosts {
+				if o.index != f.Host && o != l && o.daemon != nil && w.net.hears(o.index, f.Host) && w.net.hears(o.index, l.index) {
+					w.ask(l, event.Request{Confirm: name})
+					break
+				}
+			}
+			w.after(200*time.Millisecond, ask)
+		}
+		ask()
+		return
+	}
+}
+
+func (w *World) cutAll(f Fault) {
+	f.Link = -1
+	w.cut(f, []int{f.Host}, w.others(f.Host), true)
+}
+
+// trapVoters makes somebody suffer at one step of the next change of voters.
+func (w *World) trapVoters(f Fault) {
+	t := &trap{after: int(f.Rate * 30), until: w.now + f.For + 30*time.Second}
+	switch f.Text {
+	case "isolate":
+		t.step, t.after = stepAnswer, int(f.Rate*6)
+	case "stick":
+		t.step, t.after = stepApplied, int(f.Rate*6)
+		w.trapSurvivor(f)
+	}
+	t.do = func(h *Host, step string) {
+		w.note("--- %s at step %q of %s", f.Text, step, h.name)
+		other := f
+		other.Host = (h.index + 1 + f.Peer%max(len(w.hosts)-1, 1)) % len(w.hosts)
+		f.Host = h.index
+		switch f.Text {
+		case "crash":
+			w.crash(h, f.For)
+		case "crash other":
+			w.crash(w.hosts[other.Host], f.For)
+		case "isolate": // when its answer has arrived
+			w.after(w.between(0, 1500*time.Microsecond), func() { w.cutAll(f) })
+		case "isolate other":
+			w.cutAll(other)
+		case "stick":
+			stuck := w.between(300*time.Millisecond, time.Second)
+			h.slow += stuck
+			w.after(stuck/2, func() { w.crash(h, f.For/2) })
+			w.ending(stuck, func() { h.slow -= stuck })
+		case "kill":
+			f.Kind, f.For = "kill", w.between(20*time.Millisecond, 3*time.Second)
+			w.begin(f)
+		default:
+			panic(fmt.Sprintf("voter change: %q", f.Text))
+		}
+	}
+	w.traps = append(w.traps, t)
+}
+
+// trapSurvivor lets who goes on alone die soon, and gives all others power.
+func (w *World) trapSurvivor(f Fault) {
+	w.traps = append(w.traps, &trap{step: stepAlone, until: w.now + f.For + 30*time.Second, do: func(h *Host, _ string) {
+		w.after(w.between(0, 3*time.Second), func() {
+			if w.healed {
+				return
+			}
+			w.note("--- the survivor %s dies, the others boot", h.name)
+			w.crash(h, f.For)
+			for _, o := range w.hosts {
+				if o != h {
+					o.switchOn()
+				}
+			}
+		})
+	}})
+}
