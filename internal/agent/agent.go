@@ -46,16 +46,12 @@ type Options struct {
 	ResourceTemp string
 
 	// The functions are called from any goroutine and must not block for long.
-	Results   func(event.Result)         // once for each Run, and each of Orphans
-	Fenced    func(event.FenceCalled)    // once for each Fence
-	Notices   func(event.ResourceNotice) // something changed by itself; may be nil
-	Announced func(ip.Announcement)      // an address was first announced; may be nil
+	Results func(event.Result)         // once for each Run, and each of Orphans
+	Fenced  func(event.FenceCalled)    // once for each Fence
+	Notices func(event.ResourceNotice) // something changed by itself; may be nil
 
 	Log *slog.Logger // nil is slog.Default(); it never gets values of parameters
 }
-
-// Announcement is re-exported for users of Options.
-type Announcement = ip.Announcement
 
 // Runner runs operations and fence calls. Its methods may be called from any
 // goroutine.
@@ -72,10 +68,11 @@ type Runner struct {
 	metadata metadataCache
 	learnt   atomic.Uint64 // revision of the configuration whose fence agents are known
 
-	mu      sync.Mutex
-	working sync.WaitGroup // operations and fence calls, up to their report
-	closed  bool
-	running map[string]context.CancelCauseFunc // by operation id
+	mu        sync.Mutex
+	working   sync.WaitGroup // operations and fence calls, up to their report
+	closed    bool
+	running   map[string]context.CancelCauseFunc // by operation id
+	announced map[string]time.Time               // when an address was last announced first, by resource
 }
 
 // defaultTimeout of an operation that has none, as Pacemaker's.
@@ -93,7 +90,7 @@ func New(o Options) (*Runner, error) {
 	if err := o.complete(); err != nil {
 		return nil, fmt.Errorf("prepare to run agents: %w", err)
 	}
-	r := &Runner{o: o, running: make(map[string]context.CancelCauseFunc)}
+	r := &Runner{o: o, running: make(map[string]context.CancelCauseFunc), announced: make(map[string]time.Time)}
 	var (
 		outputs []output
 		err     error
@@ -108,7 +105,7 @@ func New(o Options) (*Runner, error) {
 		return nil, fmt.Errorf("prepare to run agents: %w", err)
 	}
 	r.agents.systemd = systemd.New(o.Notices)
-	r.agents.ip = ip.New(ip.Options{Notices: o.Notices, Announced: o.Announced, Log: o.Log})
+	r.agents.ip = ip.New(ip.Options{Notices: o.Notices, Announced: r.noteAnnounced, Log: o.Log})
 	r.agents.process, err = process.New(process.Options{Run: filepath.Join(o.Run, "process"), Boot: o.Boot, Program: o.Program, Notices: o.Notices, Log: o.Log})
 	if err != nil {
 		r.Close()
@@ -148,9 +145,6 @@ func (o *Options) complete() error {
 	}
 	if o.Notices == nil {
 		o.Notices = func(event.ResourceNotice) {}
-	}
-	if o.Announced == nil {
-		o.Announced = func(ip.Announcement) {}
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
@@ -212,6 +206,10 @@ func (r *Runner) end(op event.Operation, started time.Time, result event.Result)
 	cancel := r.running[op.ID]
 	delete(r.running, op.ID)
 	closed := r.closed
+	if at, ok := r.announced[op.Name]; ok && op.Action == "start" {
+		result.Announced = max(at.Sub(started), 0)
+		delete(r.announced, op.Name)
+	}
 	r.mu.Unlock()
 	cancel(nil)
 	if closed {
@@ -222,6 +220,13 @@ func (r *Runner) end(op event.Operation, started time.Time, result event.Result)
 	r.noteStopped(op, result)
 	r.o.Results(result)
 	r.records.remove(op.ID)
+}
+
+// noteAnnounced keeps when an address was announced until its start has ended.
+func (r *Runner) noteAnnounced(a ip.Announcement) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.announced[a.Resource] = a.At
 }
 
 // closePatience bounds how long Close waits for what is just ending.

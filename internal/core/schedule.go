@@ -213,6 +213,7 @@ func (c *Core) results(from cluster.Incarnation, done []event.OrderResult) {
 		return
 	}
 	for _, r := range done {
+		c.stageAnnounced(&r)
 		c.engine.Result(c.now, from, r)
 	}
 }
@@ -279,11 +280,21 @@ type failover struct {
 	began   time.Duration
 	decided time.Duration // how long the plan took
 	walking time.Duration // since when it is carried out
+
+	address   string        // the last resource that announced one
+	announced time.Duration // how long its start took until then
 }
 
 func (c *Core) stageDecided(took time.Duration) {
 	if c.failover.cause != "" {
 		c.failover.decided, c.failover.walking = took, c.now.Mono
+	}
+}
+
+// stageAnnounced notes when the agent of an address had told the neighbours.
+func (c *Core) stageAnnounced(r *event.OrderResult) {
+	if f := &c.failover; f.cause != "" && r.Result.Announced > 0 {
+		f.address, f.announced = r.Operation.Name, r.Result.Announced
 	}
 }
 
@@ -298,8 +309,12 @@ func (c *Core) stageStarted(d *transition.Outcome) {
 	stage := func(name, text string, took time.Duration) cluster.Command {
 		return cluster.Command{Event: &cluster.Event{Kind: "transition", Node: f.node, Cause: f.cause, Stage: name, Took: took, Text: text}}
 	}
+	text := fmt.Sprintf("recovered from the loss of %s, %v after it was last heard", f.node, (c.now.Mono - f.began).Round(time.Millisecond))
+	if f.address != "" {
+		text = fmt.Sprintf("%s was announced %v into its start; %s", f.address, f.announced.Round(10*time.Microsecond), text)
+	}
 	c.lead.batch = append(c.lead.batch,
 		stage("decide", "what to recover was decided", f.decided),
 		stage("start", "what it ran was started elsewhere", c.now.Mono-f.walking),
-		stage("announce", fmt.Sprintf("recovered from the loss of %s, %v after it was last heard", f.node, (c.now.Mono-f.began).Round(time.Millisecond)), 0))
+		stage("announce", text, f.announced))
 }

@@ -147,28 +147,38 @@ func TestHostCrash(t *testing.T) {
 		movedFrom(t, l, victim, before)
 		stages := stagesOf(t, l, victim)
 		for _, want := range []string{"detect", "lost", "fence", "decide", "start", "announce"} {
-			if !slices.Contains(stages, want) {
+			if _, ok := stages[want]; !ok {
 				t.Errorf("the failover from %s has the stages %v, want %s among them", victim, stages, want)
 			}
 		}
-		if leader && !slices.Contains(stages, "elect") {
+		if took := stages["announce"]; took <= 0 || took > stages["start"] {
+			t.Errorf("the address was announced %v into its start, and all was started after %v", took, stages["start"])
+		}
+		if _, ok := stages["elect"]; leader && !ok {
 			t.Errorf("the failover from the leader has the stages %v, want elect among them", stages)
 		}
 	}
 }
 
-// stagesOf lists the stages of the last failover from a node, as recorded.
-func stagesOf(t *testing.T, l *lab.Lab, lost string) []string {
+// stagesOf returns the stages of the last failover from a node, as recorded, and
+// how long each took.
+func stagesOf(t *testing.T, l *lab.Lab, lost string) map[string]time.Duration {
 	t.Helper()
-	stages := map[string][]string{} // by cause
+	stages := map[string]map[string]time.Duration{} // by cause
 	last := ""
 	for line := range strings.Lines(labtest.Output(t, l, otherThan(l, lost), "ha", "events", "--last", "1000", "--json")) {
-		var event struct{ Node, Stage, Cause string }
+		var event struct {
+			Node, Stage, Cause string
+			Took               time.Duration
+		}
 		must(t, json.Unmarshal([]byte(line), &event))
 		if event.Stage == "lost" && event.Node == lost {
 			last = event.Cause
 		}
-		stages[event.Cause] = append(stages[event.Cause], event.Stage)
+		if stages[event.Cause] == nil {
+			stages[event.Cause] = map[string]time.Duration{}
+		}
+		stages[event.Cause][event.Stage] = event.Took
 	}
 	return stages[last]
 }

@@ -133,6 +133,9 @@ type Result struct {
 	Output   string // bounded to 4 KiB
 	Started  time.Time
 	Duration time.Duration
+	// Announced is how long after Started the neighbours were first told of an
+	// address that was started; 0: there was none.
+	Announced time.Duration
 }
 
 // FenceCall is one call of a fence device by this node.
