@@ -187,6 +187,9 @@ func (rn *run) stopsByFencing(r *resource, fence *action) {
 			}
 			rn.relate(fence, topStop, relGuestOK)
 		}
+		if top.isClone() && top.notify {
+			rn.notifyOfFencing(r, fence)
+		}
 	}
 	for _, demote := range r.actionsOf(taskDemote) {
 		if demote.node != target || target.online && !target.unclean && !r.failed {

@@ -92,12 +92,11 @@ func (rn *run) placeEarly(i *resource, current *node, perNode, available int) bo
 			break
 		}
 		saved.restore(rn)
+		rn.unplace(i)
 		if chosen == nil {
-			i.placed = false
 			break
 		}
 		reserved++
-		rn.unplace(i)
 	}
 	parent.counts = counts
 	if success && parent.allowed.at(current) != absent {

@@ -126,6 +126,22 @@ func (rn *run) notifyInstance(r *resource, task string, points *notifications) {
 	}
 }
 
+// notifyOfFencing has the instances that remain told, after a fencing, of the
+// stop of r that it implied (SEMANTICS 26). Whether an instance remains is judged
+// by what is known when fencing is decided: one that only then turns out to have
+// to stop is told as well.
+func (rn *run) notifyOfFencing(r *resource, fence *action) {
+	post := rn.newActionAs(r, "post_notify_"+taskStop, taskNotify, 0, nil, fence.optional)
+	done := rn.newActionAs(r, "confirmed-post_notify_"+taskStop, taskNotified, 0, nil, fence.optional)
+	for _, p := range []*action{post, done} {
+		p.pseudo, p.runnable = true, fence.runnable
+	}
+	rn.relate(fence, post, relImply)
+	rn.relate(post, done, relImply)
+	points := &notifications{post: post, postDone: done}
+	r.topInBundle().primitives(func(each *resource) { rn.notifyInstance(each, taskStop, points) })
+}
+
 // cannotConnect tells whether the node's connection is to come up, or stay up,
 // and cannot.
 func (n *node) cannotConnect() bool {
@@ -156,8 +172,8 @@ func (rn *run) notify(r *resource, n *node, task string, point, done *action) {
 	if point == nil || done == nil || !n.online || !point.runnable {
 		return
 	}
-	a := rn.newActionAs(r, point.key, taskNotify, 0, n, point.optional)
 	before, _, _ := strings.Cut(point.key, "_notify_")
+	a := rn.newActionAs(r, before+"_notify_"+task, taskNotify, 0, n, point.optional)
 	a.detail = before + "-" + task
 	rn.relate(point, a, relSeq)
 	rn.relate(a, done, relSeq)

@@ -177,6 +177,11 @@ func (rn *run) sortForPromotion(c *resource) {
 			c.allowed.add(n, i.promotion)
 		}
 	}
+	for _, k := range thisWithOf(c) {
+		if k.dependentRole == rolePromoted && k.mandatory() {
+			rn.mergePreferences(k.primary, c, &c.allowed, k, k.factor(), 0)
+		}
+	}
 	for _, k := range withThisOf(c) {
 		if k.primaryRole == rolePromoted && k.hasInfluence(nil) {
 			rn.mergePreferences(k.dependent, c, &c.allowed, k, k.factor(), mergeActive|mergePositive)
