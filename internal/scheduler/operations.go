@@ -190,9 +190,7 @@ func (rn *run) failurePolicy(r *resource, task string, interval int64) onFail {
 		if rn.options.fencing {
 			return failFence
 		}
-		if !isStop {
-			return failStop
-		}
+		return failStop // even for a stop, which could not say so itself
 	case "demote":
 		if task == taskPromote || (task == taskMonitor && interval > 0 && op.role == rolePromoted) {
 			return failDemote
