@@ -192,6 +192,11 @@ func (c *Core) receivedRaft(m *event.Message) (news bool) {
 		c.stepRaft(r)
 		return true
 	}
+	if last, _ := c.raft.Last(); r.GetType() == raftpb.MsgHeartbeat && r.GetCommit() > last {
+		// A leader tells nobody of more than he has acknowledged (rule 9).
+		c.exit(event.Exit{Code: 1, Rejoin: true, Reason: fmt.Sprintf("the stored log ends at %d, but %s remembers this node to have had %d", last, m.From.Node, r.GetCommit())})
+		return true
+	}
 	term, leader, leads := c.raft.Term(), c.raft.Leader(), c.raft.Leads()
 	c.stepRaft(r)
 	news = c.drain()

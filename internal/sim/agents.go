@@ -13,16 +13,23 @@ import (
 type agents struct {
 	h      *Host
 	boot   int
-	active map[string]bool            // services that run, by the name agents use
+	active map[string]*process        // what runs, by the name that agents use
 	runs   []*agentRun                // begun, and not yet told to a daemon
-	record map[string]event.Operation // newest successful start of each, until its stop
+	record map[string]event.Operation // what was last begun to make each active, until it was stopped
 
 	ordered map[string]bool // what was run by order in this boot
+}
+
+// process is a service that runs.
+type process struct {
+	service  string
+	promoted bool
 }
 
 // agentRun is one run of an agent.
 type agentRun struct {
 	op      event.Operation
+	peer    target // of a migration
 	began   time.Duration
 	result  event.Result
 	ended   bool
@@ -32,7 +39,7 @@ type agentRun struct {
 }
 
 func newAgents(h *Host) agents {
-	return agents{h: h, boot: h.boots, active: map[string]bool{}, record: map[string]event.Operation{}, ordered: map[string]bool{}}
+	return agents{h: h, boot: h.boots, active: map[string]*process{}, record: map[string]event.Operation{}, ordered: map[string]bool{}}
 }
 
 // recorded is what a starting daemon finds.
@@ -85,6 +92,9 @@ func (a *agents) plan(d time.Duration, do func()) {
 func (w *World) duration(action string) time.Duration {
 	switch action {
 	case "start", "promote", "migrate_to", "migrate_from":
+		if w.chance(0.1) {
+			return w.between(200*time.Millisecond, 2*time.Second)
+		}
 		return w.between(5*time.Millisecond, 200*time.Millisecond)
 	case "stop", "demote":
 		return w.between(5*time.Millisecond, 150*time.Millisecond)
@@ -96,11 +106,9 @@ func (w *World) duration(action string) time.Duration {
 // run begins an operation. What it does takes effect some time before it ends.
 func (a *agents) run(op event.Operation) {
 	h, w := a.h, a.h.w
-	r := &agentRun{op: op, began: w.now}
+	r := &agentRun{op: op, peer: a.migratesTo(op), began: w.now}
 	a.runs = append(a.runs, r)
-	if op.Agent.Class != "stonith" && (op.Action == "start" || op.Action == "migrate_from") {
-		w.truth.Begun(w.now, h.name, op.Instance)
-	}
+	a.begun(op)
 	if op.Order > 0 {
 		what := fmt.Sprintf("%s of %s (order %d)", op.Action, op.Name, op.Order)
 		if a.ordered[what] {
@@ -124,7 +132,7 @@ func (a *agents) run(op event.Operation) {
 	if takes < op.Timeout {
 		a.plan(time.Duration(w.rng.Int64N(int64(takes))), func() {
 			if !r.aborted && !r.ended {
-				r.result = a.effect(op, fault)
+				r.result = a.effect(op, fault, r.peer)
 			}
 		})
 		a.plan(takes, func() { a.end(r) })
@@ -132,53 +140,152 @@ func (a *agents) run(op event.Operation) {
 	}
 	a.plan(op.Timeout, func() {
 		if op.Action == "start" && w.chance(0.5) {
-			a.effect(op, agentWell) // it had done it, and then hung
+			a.effect(op, agentWell, r.peer) // it had done it, and then hung
 		}
 		r.result = event.Result{Code: 1, Status: 2, Reason: "timed out"}
 		a.end(r)
 	})
 }
 
-// effect does what the operation does to the service.
-func (a *agents) effect(op event.Operation, fault agentFault) event.Result {
-	h := a.h
+// begun records what may make a service active, before that begins.
+func (a *agents) begun(op event.Operation) {
+	h, w := a.h, a.h.w
 	if op.Agent.Class == "stonith" {
-		if op.Action == "monitor" && !a.active[op.Name] {
-			return event.Result{Code: 7}
-		}
-		switch op.Action {
-		case "start":
-			a.active[op.Name] = true
-		case "stop":
-			delete(a.active, op.Name)
-		}
-		return event.Result{}
+		return
 	}
 	switch op.Action {
-	case "start", "migrate_from":
-		if fault == agentFails && h.w.chance(0.5) {
-			return event.Result{Code: 1, Reason: "did not come up"}
+	case "start", "migrate_from", "migrate_to":
+		w.truth.Begun(w.now, h.name, op.Resource)
+	case "promote":
+		w.truth.MayPromote(w.now, h.name, op.Resource)
+	}
+	switch op.Action {
+	case "start", "migrate_from", "promote":
+		a.record[op.Name] = op
+	}
+}
+
+// target is the other end of a migration, as it was when that began.
+type target struct {
+	host *Host
+	boot int
+}
+
+// migratesTo returns where an operation moves its service.
+func (a *agents) migratesTo(op event.Operation) (t target) {
+	if op.Action != "migrate_to" {
+		return t
+	}
+	for _, p := range op.Meta {
+		if p.Name == "migrate_target" {
+			t.host = a.h.w.byName[p.Value]
 		}
-		a.active[op.Name] = true
-		h.w.truth.Activate(h.w.now, h.name, op.Instance)
+	}
+	if t.host != nil {
+		t.boot = t.host.boots
+	}
+	return t
+}
+
+// effect does what the operation does to the service.
+func (a *agents) effect(op event.Operation, fault agentFault, peer target) event.Result {
+	if op.Agent.Class == "stonith" {
+		return a.register(op)
+	}
+	w, p := a.h.w, a.active[op.Name]
+	failed := func(why string) event.Result { return event.Result{Code: 1, Reason: why} }
+	switch op.Action {
+	case "start":
+		if fault == agentFails && w.chance(0.5) {
+			return failed("did not come up")
+		}
+		a.activate(op)
 		if fault == agentFails {
-			return event.Result{Code: 1, Reason: "came up, but does not answer"}
+			return failed("came up, but does not answer")
 		}
+	case "migrate_to":
+		if fault == agentFails || p == nil || peer.host == nil || !peer.host.power || peer.host.boots != peer.boot || !w.net.reaches(a.h, peer.host) {
+			return failed("cannot migrate")
+		}
+		a.deactivate(op.Name)
+		peer.host.agents.activate(op)
+		w.count("migrated")
+	case "migrate_from":
+		if p == nil || fault == agentFails {
+			return failed("did not arrive")
+		}
+	case "promote":
+		if p == nil || fault == agentFails {
+			return failed("cannot be promoted")
+		}
+		p.promoted = true
+		w.truth.Promote(w.now, a.h.name, p.service)
+	case "demote":
+		if fault == agentFails {
+			return failed("cannot be demoted")
+		}
+		if p == nil {
+			return event.Result{Code: 7}
+		}
+		p.promoted = false
+		w.truth.Demote(a.h.name, p.service)
 	case "stop":
 		if fault == agentFails {
-			return event.Result{Code: 1, Reason: "does not stop"}
+			return failed("does not stop")
 		}
-		delete(a.active, op.Name)
-		h.w.truth.Deactivate(h.name, op.Instance)
+		a.deactivate(op.Name)
 	case "monitor":
 		switch {
 		case fault == agentFails:
-			return event.Result{Code: 1, Reason: "does not answer"}
-		case !a.active[op.Name]:
+			return failed("does not answer")
+		case p == nil:
+			return event.Result{Code: 7}
+		case p.promoted:
+			return event.Result{Code: 8}
+		}
+	}
+	return event.Result{}
+}
+
+// register is what a fence device does when it is started, stopped or looked at.
+func (a *agents) register(op event.Operation) event.Result {
+	switch op.Action {
+	case "start":
+		a.active[op.Name] = &process{}
+	case "stop":
+		delete(a.active, op.Name)
+	case "monitor":
+		if a.active[op.Name] == nil {
 			return event.Result{Code: 7}
 		}
 	}
 	return event.Result{}
+}
+
+func (a *agents) activate(op event.Operation) {
+	if a.active[op.Name] == nil {
+		a.active[op.Name] = &process{service: op.Resource}
+	}
+	a.h.w.truth.Activate(a.h.w.now, a.h.name, op.Resource, op.Name)
+}
+
+func (a *agents) deactivate(name string) {
+	if p := a.active[name]; p != nil {
+		delete(a.active, name)
+		a.h.w.truth.Deactivate(a.h.name, p.service, name)
+	}
+}
+
+// running are the services that run, by name.
+func (a *agents) running() []string {
+	var names []string
+	for name, p := range a.active {
+		if p.service != "" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // end ends a run; its result waits for a daemon.
@@ -190,15 +297,8 @@ func (a *agents) end(r *agentRun) {
 	r.result.ID = r.op.ID
 	r.result.Started = epoch.Add(r.began + a.h.wallSkew)
 	r.result.Duration = a.h.w.now - r.began
-	switch ok := r.result.Status == 0 && r.result.Code == 0; r.op.Action {
-	case "start", "promote", "migrate_from":
-		if ok {
-			a.record[r.op.Name] = r.op
-		}
-	case "stop":
-		if ok {
-			delete(a.record, r.op.Name)
-		}
+	if r.op.Action == "stop" && r.result.Status == 0 && r.result.Code == 0 {
+		delete(a.record, r.op.Name)
 	}
 	if !r.orphan {
 		a.tell(r)
@@ -227,14 +327,13 @@ func (a *agents) cancel(id string) {
 
 // die lets a service die by itself; the daemon is told, if somebody watches.
 func (a *agents) die(name string) {
-	if !a.active[name] {
+	if a.active[name] == nil {
 		return
 	}
 	w := a.h.w
 	w.count("service died")
 	w.note("%s: %s dies", a.h.name, name)
-	delete(a.active, name)
-	w.truth.Deactivate(a.h.name, name)
+	a.deactivate(name)
 	a.plan(w.between(time.Millisecond, 5*time.Millisecond), func() {
 		a.h.daemonStep(event.ResourceNotice{Name: name, Reason: "process ended"})
 	})

@@ -27,8 +27,8 @@ type acknowledged struct {
 }
 
 // covers tells whether a state must contain what was acknowledged.
-func (c *clients) covers(s *cluster.State, a acknowledged) bool {
-	return s.Index >= a.index && c.w.truth.Descends(s.Lineage.ID, a.lineage)
+func (c *clients) covers(h *Host, s *cluster.State, a acknowledged) bool {
+	return s.Index >= a.index && c.w.truth.Descends(h.lineage(), a.lineage)
 }
 
 var registerBase = epoch.Add(1000 * time.Hour)
@@ -55,7 +55,7 @@ func (c *clients) write(register string, value uint64) {
 			return
 		}
 		h := w.hosts[w.rng.IntN(len(w.hosts))]
-		life := h.life
+		life, boot := h.life, h.bootID()
 		token := cluster.Token{Hash: register, Expires: registerBase.Add(time.Duration(value) * time.Second)}
 		done := false
 		sent := h.request(event.Request{Commands: []cluster.Command{{Token: &token}}, By: "client"}, func(r event.Reply) {
@@ -66,7 +66,8 @@ func (c *clients) write(register string, value uint64) {
 				return
 			}
 			w.count("write acknowledged")
-			c.written[register] = acknowledged{value, r.Index, h.daemon.state.Lineage.ID}
+			c.written[register] = acknowledged{value, r.Index, h.lineage()}
+			w.truth.Changed(w.now, h.name, boot)
 			c.write(register, value+1)
 		})
 		if !sent {
@@ -86,17 +87,17 @@ func (c *clients) write(register string, value uint64) {
 }
 
 // check looks whether a state holds what was acknowledged before its index.
-func (c *clients) check(node string, s *cluster.State) {
+func (c *clients) check(h *Host, s *cluster.State) {
 	for i := range s.Tokens {
 		t := &s.Tokens[i]
-		if a, ok := c.written[t.Hash]; ok && c.covers(s, a) {
-			c.w.truth.Read(c.w.now, node, t.Hash, uint64(t.Expires.Sub(registerBase)/time.Second), a.value)
+		if a, ok := c.written[t.Hash]; ok && c.covers(h, s, a) {
+			c.w.truth.Read(c.w.now, h.name, t.Hash, uint64(t.Expires.Sub(registerBase)/time.Second), a.value)
 		}
 	}
 }
 
 // checkAll looks for registers that are missing altogether.
-func (c *clients) checkAll(node string, s *cluster.State) {
+func (c *clients) checkAll(h *Host, s *cluster.State) {
 	for _, register := range slices.Sorted(maps.Keys(c.written)) {
 		a := c.written[register]
 		value := uint64(0)
@@ -105,8 +106,8 @@ func (c *clients) checkAll(node string, s *cluster.State) {
 				value = uint64(s.Tokens[i].Expires.Sub(registerBase) / time.Second)
 			}
 		}
-		if c.covers(s, a) {
-			c.w.truth.Read(c.w.now, node, register, value, a.value)
+		if c.covers(h, s, a) {
+			c.w.truth.Read(c.w.now, h.name, register, value, a.value)
 		}
 	}
 }

@@ -13,7 +13,8 @@ type disk struct {
 	stored event.Stored // what a start would find
 	writes []write      // handed out and not durable, oldest first
 	last   time.Duration
-	fail   bool // writes fail
+	fail   int           // how many faults make writes fail
+	image  *event.Stored // an older copy of stored, that people may restore
 
 	tear    bool // some sync to come is torn by a loss of power
 	tearing bool // this one is
@@ -31,7 +32,7 @@ func (d *disk) apply(p *event.Persist) {
 }
 
 func (d *disk) wipe() {
-	*d = disk{stored: event.Stored{Fresh: true}, tear: d.tear, fail: d.fail, last: d.last}
+	*d = disk{stored: event.Stored{Fresh: true}, tear: d.tear, fail: d.fail, last: d.last} // no image: people make new ones
 }
 
 // age is how long the oldest sync that has not ended takes already.
@@ -52,20 +53,18 @@ func (h *Host) persist(p *event.Persist) {
 	}
 	took = max(took, d.last+1-w.now)
 	d.last = w.now + took
-	// A store that was the only one to hold something is beyond repair: only one of
-	// several is torn, once, while all has been well for a while.
-	if d.tear && !w.torn && w.settled() {
+	if d.tear && w.maySpoil() {
 		boot := h.boots
 		w.after(took/2, func() {
-			if h.power && !w.torn && h.boots == boot && len(d.writes) > 0 && d.writes[0].batch == p {
-				d.tearing, w.torn = true, true
+			if h.power && w.spoilt == nil && h.boots == boot && len(d.writes) > 0 && d.writes[0].batch == p {
+				d.tearing, w.spoilt = true, h
 				w.crash(h, w.between(2*time.Second, 20*time.Second))
 			}
 		})
 	}
 	h.inLife(took, func() {
 		d.writes = d.writes[1:]
-		if d.fail {
+		if d.fail > 0 {
 			w.count("write failed")
 			h.daemonStep(event.Persisted{Seq: p.Seq, Err: fmt.Errorf("no space left on device")})
 			return
@@ -98,10 +97,36 @@ func (d *disk) crash(w *World) {
 
 // killed: the daemon is gone, a write that it had handed to the kernel may go on.
 func (d *disk) killed(w *World) {
-	if len(d.writes) > 0 && w.chance(0.5) && !d.fail {
+	if len(d.writes) > 0 && w.chance(0.5) && d.fail == 0 {
 		d.apply(d.writes[0].batch)
 	}
 	d.writes = nil
+}
+
+// rot damages what a host's disk holds; its next daemon finds that.
+func (h *Host) rot() {
+	h.w.spoilt = h
+	h.w.count("bit rot")
+	h.disk.stored.Torn = "a checksum is wrong"
+}
+
+// restore puts an older image on a host's disk, while it has no power.
+func (h *Host) restore(image *event.Stored) {
+	h.w.spoilt = h
+	h.w.count("disk set back")
+	h.w.note("%s: its disk is set back to an older image (incarnation %d)", h.name, image.Identity.Counter)
+	h.disk.stored = *image
+}
+
+// maySpoil tells whether a disk's content may be lost now. A store that was the
+// only one to hold something is beyond repair: only one of several is lost at a
+// time, while all has been well for a while.
+func (w *World) maySpoil() bool {
+	if !w.settled() {
+		return false
+	}
+	w.spoilt = nil
+	return true
 }
 
 // settled tells whether all is well, and has been for a while.
@@ -111,6 +136,5 @@ func (w *World) settled() bool {
 			return false
 		}
 	}
-	alone := len(w.hosts) == 1 || len(w.hosts) == 2 && (!w.shape.Fencing || w.shape.Port) // nobody could go on without people
-	return !alone && w.well() == ""
+	return len(w.hosts) > 1 && !w.shape.Port && w.well() == ""
 }

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -25,73 +24,6 @@ type Fault struct {
 
 func (f Fault) String() string {
 	return strings.TrimSpace(fmt.Sprintf("%.3fs %s n%d peer n%d link %d for %v %s", f.At.Seconds(), f.Kind, f.Host+1, f.Peer+1, f.Link, f.For.Round(time.Millisecond), f.Text))
-}
-
-// fault kinds with their weights in the mix.
-var mix = []struct {
-	kind   string
-	weight int
-}{
-	{"crash", 12}, {"crash leader", 6}, {"kill", 8}, {"pause", 6}, {"suspend", 3},
-	{"cut", 6}, {"cut one way", 6}, {"isolate", 5}, {"isolate one way", 4}, {"link down", 4}, {"carrier", 3},
-	{"loss", 4}, {"delay", 3}, {"duplicates", 2},
-	{"slow disk", 3}, {"stuck disk", 3}, {"full disk", 1}, {"torn write", 3}, {"wall clock", 2}, {"slow loop", 2},
-	{"service dies", 8}, {"agent", 8}, {"fence fails", 5}, {"fence slow", 4},
-	{"standby", 5}, {"move", 6}, {"transfer", 4}, {"fence", 2}, {"refresh", 2}, {"stop", 4}, {"restart", 5}, {"config", 4},
-	{"site", 3}, {"split", 4}, {"crash in fencing", 4}, {"remove", 2}, {"confirm", 3}, {"late orders", 4},
-	{"voter change", 12}, {"survivor", 4}, {"late vote", 5}, {"cut off", 6}, {"flap", 4}, {"confirm heard", 3},
-}
-
-// planFaults draws the faults of a run.
-func planFaults(s Shape, length time.Duration, rng *rand.Rand) []Fault {
-	var faults []Fault
-	total := 0
-	for _, m := range mix {
-		total += m.weight
-	}
-	gap := time.Duration(4+rng.IntN(30)) * time.Second
-	exponential := func(mean time.Duration) time.Duration { return time.Duration(rng.ExpFloat64() * float64(mean)) }
-	for at := exponential(gap); at < length; at += exponential(gap) {
-		pick := rng.IntN(total)
-		f := Fault{At: at, Host: rng.IntN(s.Nodes), Link: rng.IntN(s.Links)}
-		for _, m := range mix {
-			if pick -= m.weight; pick < 0 {
-				f.Kind = m.kind
-				break
-			}
-		}
-		f.Peer = (f.Host + 1 + rng.IntN(max(s.Nodes-1, 1))) % s.Nodes
-		if rng.IntN(3) == 0 {
-			f.Link = -1
-		}
-		f.For = 50*time.Millisecond + exponential(4*time.Second)
-		switch f.Kind {
-		case "crash", "crash leader", "crash in fencing", "site", "stop":
-			f.For += time.Duration(rng.IntN(30)) * time.Second
-		case "kill":
-			f.For = 20*time.Millisecond + exponential(1500*time.Millisecond)
-		case "late orders":
-			f.Rate = rng.Float64()
-		case "loss", "duplicates":
-			f.Rate = 0.02 + 0.6*rng.Float64()*rng.Float64()
-		case "pause", "suspend":
-			f.For = exponential(2 * time.Second)
-		case "agent":
-			f.Text = []string{"start", "stop", "monitor"}[rng.IntN(3)] + []string{" fails", " slow", " hangs"}[rng.IntN(3)]
-		case "fence fails", "fence slow":
-			f.For += time.Duration(rng.IntN(20)) * time.Second
-		default:
-			f.aim(rng)
-		}
-		faults = append(faults, f)
-		// Troubles like company.
-		if rng.IntN(4) == 0 {
-			at += time.Duration(rng.IntN(1500)) * time.Millisecond
-			at -= exponential(gap)
-			at = max(at, f.At)
-		}
-	}
-	return faults
 }
 
 type agentFault int
@@ -133,10 +65,8 @@ func (w *World) begin(f Fault) {
 	end := func(do func()) { w.ending(f.For, do) }
 	switch f.Kind {
 	case "crash leader":
-		for _, o := range w.hosts {
-			if o.leads() {
-				h = o
-			}
+		if o := w.leader(); o != nil {
+			h = o
 		}
 		w.crash(h, f.For)
 	case "crash":
@@ -150,12 +80,7 @@ func (w *World) begin(f Fault) {
 		}
 	case "kill":
 		h.kill()
-		boot := h.boots
-		end(func() {
-			if h.power && h.boots == boot && !h.stopped {
-				h.start()
-			}
-		})
+		w.startAgain(h, f.For)
 	case "pause":
 		h.pause(f.For, false)
 	case "suspend":
@@ -191,7 +116,7 @@ func (w *World) begin(f Fault) {
 		w.cut(f, []int{f.Host}, w.others(f.Host), true)
 		h.carrier(f.Link, false)
 		end(func() { h.carrier(f.Link, true) })
-	case "loss", "delay", "duplicates":
+	case "loss", "delay", "duplicates", "reorder":
 		w.worsen(f)
 	case "slow disk":
 		h.slow += f.For / 20
@@ -200,10 +125,24 @@ func (w *World) begin(f Fault) {
 		h.slow += f.For
 		end(func() { h.slow -= f.For })
 	case "full disk":
-		h.disk.fail = true
-		end(func() { h.disk.fail = false })
+		h.disk.fail++
+		end(func() { h.disk.fail-- })
 	case "torn write":
 		h.disk.tear = true
+	case "bit rot":
+		if w.maySpoil() {
+			h.rot()
+			h.kill()
+			w.startAgain(h, f.For)
+		}
+	case "set back":
+		w.setBack(h, f)
+	case "lose disk":
+		w.loseDisk(h, f)
+	case "flapping":
+		for i := range 3 + w.rng.IntN(3) {
+			w.ending(time.Duration(i)*w.between(2*time.Second, 6*time.Second), func() { w.crash(h, w.between(500*time.Millisecond, 4*time.Second)) })
+		}
 	case "wall clock":
 		h.wallSkew += w.between(-time.Hour, time.Hour)
 	case "slow loop":
@@ -231,104 +170,49 @@ func (w *World) begin(f Fault) {
 	}
 }
 
-// administer is what people do.
-func (w *World) administer(f Fault, h *Host) {
-	end := func(do func()) { w.ending(f.For, do) }
-	ask := func(r event.Request) { w.ask(h, r) }
-	peer := w.hosts[f.Peer].name
-	switch f.Kind {
-	case "standby":
-		ask(event.Request{Commands: []cluster.Command{{Attribute: &cluster.AttributeChange{Node: peer, Name: "standby", Value: "on"}}}})
-		end(func() { w.ask(h, online(peer)) })
-	case "move":
-		r := w.config().Resources
-		ask(event.Request{Commands: []cluster.Command{{Move: &cluster.Move{Resource: r[w.rng.IntN(len(r))].ID, Node: peer}}}})
-	case "transfer":
-		ask(event.Request{Transfer: &peer})
-	case "fence":
-		if w.shape.Port {
-			return // nobody takes that for off
+// leader returns who takes itself for the leader, nil if nobody does.
+func (w *World) leader() *Host {
+	for _, h := range w.hosts {
+		if h.leads() {
+			return h
 		}
-		ask(event.Request{Fence: &event.FenceRequest{Node: peer, Action: "reboot", Reason: "an administrator wants it"}})
-	case "remove": // of a node that is lost: it must be refused
-		w.whenLost(f, func(m *cluster.Member) {
-			w.ask(h, event.Request{Commands: []cluster.Command{{Remove: &cluster.Remove{Node: m.Name, RaftID: m.RaftID}}}})
-		})
-	case "confirm": // by people who have looked whether the power is off
-		w.whenLost(f, func(m *cluster.Member) {
-			if w.byName[m.Name].power && w.byName[m.Name].bootID() == m.Incarnation.Boot {
-				return
-			}
-			w.ask(h, event.Request{Confirm: m.Name})
-		})
-	case "refresh":
-		ask(event.Request{Refresh: &cluster.HistoryForget{}})
-	case "config":
-		c := w.config()
-		c.Options = append(c.Options, cluster.AttrSet{ID: fmt.Sprint("extra-", w.now), Pairs: []cluster.NVPair{{Name: "cluster-recheck-interval", Value: fmt.Sprint(w.now.Seconds())}}})
-		ask(event.Request{Commands: []cluster.Command{{Config: &cluster.ConfigChange{Config: c}}}})
-	case "stop", "restart":
-		if h.daemon == nil || h.awake > w.now {
+	}
+	return nil
+}
+
+// startAgain starts a killed daemon after a while.
+func (w *World) startAgain(h *Host, d time.Duration) {
+	boot := h.boots
+	w.ending(d, func() {
+		if h.power && h.boots == boot && !h.stopped {
+			h.start()
+		}
+	})
+}
+
+// setBack makes an image of a host's disk and puts it back later, over a loss of
+// power.
+func (w *World) setBack(h *Host, f Fault) {
+	image := h.disk.stored
+	w.ending(f.For+5*time.Second, func() {
+		if !w.maySpoil() || !h.power || image.Identity.RaftID != h.disk.stored.Identity.RaftID {
 			return
 		}
-		restart := f.Kind == "restart"
-		h.stopped = !restart
-		h.daemonStep(event.Stopping{Restart: restart})
-		if !restart {
-			boot := h.boots
-			w.ending(20*time.Second+f.For, func() {
-				h.stopped = false
-				if h.power && h.boots == boot {
-					h.kill() // if it still stops, people lose patience
-				}
-				if h.power {
-					h.start()
-				}
-			})
-		}
-	}
+		w.crash(h, f.For)
+		h.restore(&image)
+	})
 }
 
-// whenLost does something once a node is lost, if that happens soon.
-func (w *World) whenLost(f Fault, do func(*cluster.Member)) {
-	end := w.now + 20*time.Second + f.For
-	var look func()
-	look = func() {
-		for _, h := range w.hosts {
-			if !h.leads() || h.daemon.state == nil {
-				continue
-			}
-			for i := range h.daemon.state.Members {
-				if m := &h.daemon.state.Members[i]; m.State == cluster.NodeLost {
-					do(m)
-					return
-				}
-			}
-		}
-		if w.now < end && !w.healed {
-			w.after(20*time.Millisecond, look)
-		}
+// loseDisk takes the power of all, and one of them comes back without what its
+// disk had.
+func (w *World) loseDisk(h *Host, f Fault) {
+	if !w.maySpoil() {
+		return
 	}
-	look()
-}
-
-func online(node string) event.Request {
-	return event.Request{Commands: []cluster.Command{{Attribute: &cluster.AttributeChange{Node: node, Name: "standby", Delete: true}}}}
-}
-
-// ask hands a wish to a host, or to any other that is up.
-func (w *World) ask(h *Host, r event.Request) {
-	r.By = "admin"
-	list := append([]*Host{h}, w.hosts...)
-	for _, o := range list {
-		if o.request(r, func(reply event.Reply) {
-			if reply.Err != nil {
-				w.count("wish refused: " + reply.Err.Kind)
-			}
-		}) {
-			return
-		}
+	for _, o := range w.hosts {
+		w.crash(o, f.For/2+w.between(0, 5*time.Second))
 	}
+	h.rot()
 }
 
 // crash takes a host's power for a while.
@@ -347,6 +231,9 @@ func (w *World) crash(h *Host, d time.Duration) {
 	if len(h.agents.runs) > 0 {
 		w.count("crash with operations in flight")
 	}
+	if h.joining == h.boots {
+		w.count("crash of a joiner")
+	}
 	h.switchOff()
 	boots := h.boots
 	w.after(d, func() {
@@ -359,12 +246,7 @@ func (w *World) crash(h *Host, d time.Duration) {
 // lateOrders keeps orders of the leader on their way to a node until another node
 // leads, or until the node was lost and is back.
 func (w *World) lateOrders(f Fault) {
-	var leader *Host
-	for _, h := range w.hosts {
-		if h.leads() {
-			leader = h
-		}
-	}
+	leader := w.leader()
 	if leader == nil || len(w.hosts) < 2 {
 		return
 	}
@@ -458,6 +340,8 @@ func (w *World) worsen(f Fault) {
 					p.dup += sign * f.Rate
 				case "delay":
 					p.delay += time.Duration(sign) * (f.For / 10)
+				case "reorder":
+					p.mix += time.Duration(sign) * (f.For / 20)
 				}
 			})
 		}

@@ -39,6 +39,10 @@ func (h *Host) fence(call event.FenceCall) {
 						return // the request died with its caller
 					}
 					cut = true
+					if w.shape.Lying && !w.healed && w.chance(0.3) {
+						w.count("fence device lied")
+						return
+					}
 					w.shoot(target, call)
 				})
 			}

@@ -33,6 +33,7 @@ type Host struct {
 	joining int    // the boot in which it asks to be admitted; 0: it does not
 	life    int    // grows with every start and end of a daemon
 	daemon  *daemon
+	version string // of the daemon that is installed
 	stopped bool   // an administrator stopped the daemon
 	agents  agents // what agents left behind in this boot
 	dog     watchdog
@@ -61,10 +62,13 @@ type daemon struct {
 }
 
 func newHost(w *World, index int, name string) *Host {
-	h := &Host{w: w, index: index, name: name, rate: 1 + (w.rng.Float64()-0.5)*2e-4, wallSkew: w.between(-time.Second, time.Second)}
+	h := &Host{w: w, index: index, name: name, version: "1", rate: 1 + (w.rng.Float64()*2-1)*w.shape.Drift, wallSkew: w.between(-time.Second, time.Second)}
 	h.disk.stored.Fresh = true
 	return h
 }
+
+// lineage is the one whose entries this host's daemon applies.
+func (h *Host) lineage() string { return h.disk.stored.Identity.Lineage.ID }
 
 func (h *Host) bootID() string { return fmt.Sprintf("%s-boot-%d", h.name, h.boots) }
 
@@ -112,6 +116,7 @@ func (h *Host) switchOff() {
 	h.life++
 	h.daemon = nil
 	h.disk.crash(h.w)
+	h.migrationCut()
 	h.w.truth.PowerOff(h.name)
 }
 
@@ -133,7 +138,7 @@ func (h *Host) start() {
 		}
 	}
 	c, err := core.New(core.Options{
-		Node: h.name, Boot: h.bootID(), Machine: h.name, Version: "sim", Links: []string{"l"}, Seed: w.rng.Uint64(),
+		Node: h.name, Boot: h.bootID(), Machine: h.name, Version: h.version, Links: []string{"l"}, Seed: w.rng.Uint64(),
 		Now: h.clocks(), Stored: h.disk.stored, Peers: peers,
 	})
 	if err != nil {
@@ -157,7 +162,19 @@ func (h *Host) kill() {
 		return
 	}
 	h.w.note("%s: daemon killed", h.name)
+	h.migrationCut()
 	h.ended()
+}
+
+// migrationCut notes that an end of a migration is lost.
+func (h *Host) migrationCut() {
+	for _, o := range h.w.hosts {
+		for _, r := range o.agents.runs {
+			if r.op.Action == "migrate_from" && o == h || r.op.Action == "migrate_to" && (o == h || r.peer.host == h) {
+				h.w.count("migration cut")
+			}
+		}
+	}
 }
 
 func (h *Host) ended() {

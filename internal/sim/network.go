@@ -12,6 +12,7 @@ type path struct {
 	loss  float64       // probability that a datagram is lost
 	delay time.Duration // added to the usual
 	dup   float64       // probability that a datagram comes twice
+	mix   time.Duration // datagrams come late by up to this, each by another time
 }
 
 // network is all paths, and the streams over them.
@@ -62,7 +63,11 @@ func (n *network) datagram(from, to *Host, link int, e event.HeartbeatReceived) 
 			to.whenAwake(func() { to.daemonStep(e) }, true)
 		}
 	}
-	n.w.after(n.latency(p), deliver)
+	late := n.w.between(0, p.mix)
+	if late > 0 {
+		n.w.count("datagram out of order")
+	}
+	n.w.after(n.latency(p)+late, deliver)
 	if n.w.chance(p.dup) {
 		n.w.count("datagram duplicated")
 		n.w.after(n.latency(p)+n.w.between(0, 200*time.Millisecond), deliver)
@@ -79,6 +84,16 @@ func (n *network) works(link, a, b int) bool {
 func (n *network) hears(a, b int) bool {
 	for l := range n.paths {
 		if n.works(l, a, b) && n.paths[l][a][b].loss+n.paths[l][b][a].loss+n.paths[l][a][b].delay.Seconds()+n.paths[l][b][a].delay.Seconds() == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// reaches tells whether some link carries both ways between two hosts.
+func (n *network) reaches(a, b *Host) bool {
+	for l := range n.paths {
+		if n.works(l, a.index, b.index) {
 			return true
 		}
 	}

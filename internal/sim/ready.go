@@ -176,7 +176,7 @@ func (h *Host) join() {
 		return
 	}
 	w.nextRaft++
-	member := cluster.Member{Name: h.name, RaftID: w.nextRaft, Links: []string{"l"}, Version: "sim"}
+	member := cluster.Member{Name: h.name, RaftID: w.nextRaft, Links: []string{"l"}, Version: h.version}
 	admit := &cluster.Admit{Member: member}
 	commands := []cluster.Command{{Admit: admit}}
 	if via.daemon.state.Member(h.name) == nil {

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"slices"
+	"runtime/debug"
 	"time"
 
 	"linuxha/internal/cluster"
@@ -27,23 +27,6 @@ type Result struct {
 // Failed tells whether a rule was broken.
 func (r *Result) Failed() bool { return len(r.Breaches) > 0 }
 
-// shapeOf draws a world: mostly 2 to 5 nodes, 1 or 2 links, normal detection.
-func shapeOf(seed uint64) Shape {
-	rng := rand.New(rand.NewPCG(seed, 1))
-	s := Shape{
-		Seed: seed, Nodes: []int{2, 2, 2, 3, 3, 3, 3, 4, 5, 1}[rng.IntN(10)], Links: 1 + rng.IntN(2), Preset: []string{"normal", "normal", "normal", "normal", "normal", "normal", "normal", "fast"}[rng.IntN(8)],
-		Resources: 1 + rng.IntN(4), Group: rng.IntN(3), Fencing: rng.IntN(12) > 0, Watchdog: rng.IntN(2) == 0,
-		FenceTime: []time.Duration{50 * time.Millisecond, time.Second, 5 * time.Second}[rng.IntN(3)],
-		Sync:      []time.Duration{500 * time.Microsecond, 2 * time.Millisecond, 8 * time.Millisecond}[rng.IntN(3)],
-	}
-	if s.Watchdog && s.Nodes > 2 {
-		s.Fencing = rng.IntN(2) == 0
-	}
-	s.Port = s.Nodes == 2 && s.Fencing && rng.IntN(10) == 0
-	s.Timeout = []time.Duration{2 * time.Second, 5 * time.Second}[rng.IntN(2)]
-	return s
-}
-
 // Options tune a run.
 type Options struct {
 	Length  time.Duration // of the hostile part
@@ -58,13 +41,14 @@ func Run(seed uint64, o Options) *Result {
 }
 
 // RunFaults makes the run of a world with the faults given.
-func RunFaults(s Shape, faults []Fault, o Options) *Result {
+func RunFaults(s Shape, faults []Fault, o Options) (r *Result) {
 	w := newWorld(s, o.Trace)
 	w.readies = o.Readies
-	r := &Result{Shape: s, Faults: faults, Stats: w.stats}
+	r = &Result{Shape: s, Faults: faults, Stats: w.stats}
 	defer func() {
 		if fault := recover(); fault != nil {
-			r.Breaches = append(w.truth.Breaches, truth.Breach{At: w.now, Rule: "panic", Text: fmt.Sprint(fault)})
+			r.Breaches = append(w.truth.Breaches, truth.Breach{At: w.now, Rule: "panic", Text: fmt.Sprint(fault), Stack: string(debug.Stack())})
+			r.Events, r.Simulated = w.events, w.now
 		}
 	}()
 	if w.form() {
@@ -75,73 +59,13 @@ func RunFaults(s Shape, faults []Fault, o Options) *Result {
 	return r
 }
 
-// config is what an administrator of this world configures.
-func (w *World) config() cluster.Config {
-	s := w.shape
-	set := func(pairs ...string) []cluster.AttrSet {
-		var list []cluster.NVPair
-		for i := 0; i < len(pairs); i += 2 {
-			list = append(list, cluster.NVPair{Name: pairs[i], Value: pairs[i+1]})
-		}
-		return []cluster.AttrSet{{ID: "set-" + pairs[0], Pairs: list}}
-	}
-	primitive := func(id string) cluster.Resource {
-		return cluster.Resource{
-			ID: id, Kind: cluster.Primitive, Agent: cluster.Agent{Class: "ha", Type: "process"},
-			Operations: []cluster.Operation{
-				{ID: id + "-m", Name: "monitor", Interval: "10s", Attrs: []cluster.NVPair{{Name: "timeout", Value: "8s"}}},
-				{ID: id + "-start", Name: "start", Attrs: []cluster.NVPair{{Name: "timeout", Value: "10s"}}},
-				{ID: id + "-stop", Name: "stop", Attrs: []cluster.NVPair{{Name: "timeout", Value: "10s"}}},
-			},
-		}
-	}
-	c := cluster.Config{
-		Name: "sim", Detection: cluster.Detection{Preset: s.Preset},
-		Options:          set("fencing-timeout", "20s"),
-		ResourceDefaults: set("resource-stickiness", "1", "failure-timeout", "30s"),
-	}
-	if s.Watchdog {
-		c.Watchdog = &cluster.Watchdog{Device: "/dev/watchdog", Timeout: s.watchdogTimeout()}
-	}
-	if s.Fencing {
-		device := cluster.Resource{ID: "power", Kind: cluster.Primitive, Agent: cluster.Agent{Class: "stonith", Type: "fence_sim"}}
-		if s.Port {
-			device.ID, device.Agent.Type = "port", "fence_ifmib"
-		}
-		c.Resources = append(c.Resources, device)
-	}
-	for i := range s.Resources {
-		c.Resources = append(c.Resources, primitive(fmt.Sprintf("r%d", i+1)))
-	}
-	if s.Group > 0 {
-		g := cluster.Resource{ID: "g", Kind: cluster.Group}
-		for i := range s.Group {
-			g.Children = append(g.Children, primitive(fmt.Sprintf("g%d", i+1)))
-		}
-		c.Resources = append(c.Resources, g)
-	}
-	return c
-}
-
-// instances are the names of all exclusive services.
-func (w *World) instances() []string {
-	var names []string
-	for i := range w.shape.Resources {
-		names = append(names, fmt.Sprintf("r%d", i+1))
-	}
-	for i := range w.shape.Group {
-		names = append(names, fmt.Sprintf("g%d", i+1))
-	}
-	return names
-}
-
 // form makes the cluster: the first host begins it, the others join.
 func (w *World) form() bool {
 	first := w.hosts[0]
 	w.nextRaft++
 	id := event.Identity{Node: first.name, RaftID: w.nextRaft, Lineage: w.lineage, Machine: first.name}
 	p, err := core.Bootstrap(id, &cluster.Entry{Time: epoch, Commands: []cluster.Command{{Init: &cluster.Init{
-		Lineage: w.lineage, Config: w.config(), First: cluster.Member{Name: first.name, RaftID: id.RaftID, Links: []string{"l"}},
+		Lineage: w.lineage, Config: w.shape.config(), First: cluster.Member{Name: first.name, RaftID: id.RaftID, Links: []string{"l"}},
 	}}}})
 	if err != nil {
 		panic(err)
@@ -168,6 +92,7 @@ func (w *World) stuck(what string) {
 func (w *World) trouble(faults []Fault, length time.Duration) {
 	began := w.now
 	startClients(w, 2, 4*time.Second)
+	w.lookAfter()
 	for _, f := range faults {
 		w.after(f.At, func() { w.begin(f) })
 	}
@@ -197,7 +122,7 @@ func (w *World) recover() time.Duration {
 		if h.stopped {
 			h.kill() // if it still stops, people lose patience
 		}
-		h.slow, h.lag, h.disk.fail, h.disk.tear, h.stopped = 0, 0, false, false, false
+		h.slow, h.lag, h.disk.fail, h.disk.tear, h.stopped = 0, 0, 0, false, false
 		for l := range w.net.paths {
 			h.carrier(l, true)
 		}
@@ -229,7 +154,7 @@ func (w *World) recover() time.Duration {
 	w.run(w.now + 2*time.Second)
 	for _, h := range w.hosts {
 		if h.daemon != nil && h.daemon.state != nil {
-			w.clock.checkAll(h.name, h.daemon.state)
+			w.clock.checkAll(h, h.daemon.state)
 		}
 	}
 	return recovery
@@ -258,9 +183,27 @@ func (w *World) well() string {
 	if leaders != 1 {
 		return fmt.Sprintf("%d leaders", leaders)
 	}
-	for _, instance := range w.instances() {
-		if owners := w.truth.Owners(instance); len(owners) != 1 {
-			return fmt.Sprintf("%s runs on %v", instance, owners)
+	return w.serves()
+}
+
+// serves returns which service is not where it should be, or "".
+func (w *World) serves() string {
+	nodes := len(w.hosts)
+	if w.shape.Witness {
+		nodes--
+	}
+	for _, service := range w.shape.services() {
+		active, promoted := w.truth.Active(service.Name), 0
+		for _, a := range active {
+			if a.Promoted {
+				promoted++
+			}
+		}
+		switch {
+		case service.Anywhere && len(active) != nodes, !service.Anywhere && len(active) != 1:
+			return fmt.Sprintf("%s runs on %v", service.Name, w.truth.Owners(service.Name))
+		case promoted != service.Promoted:
+			return fmt.Sprintf("%d of %s are promoted", promoted, service.Name)
 		}
 	}
 	return ""
@@ -271,16 +214,4 @@ func (h *Host) daemonSelf() cluster.Incarnation {
 		return cluster.Incarnation{}
 	}
 	return h.daemon.self
-}
-
-// running are the services that run, by name.
-func (a *agents) running() []string {
-	var names []string
-	for name := range a.active {
-		if name != "power" {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
 }

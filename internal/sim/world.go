@@ -37,42 +37,43 @@ type World struct {
 	change uint64 // index of the newest change of voters, while traps watch
 	events int    // happenings so far
 
-	lineage  cluster.Lineage
-	nextRaft uint64
-	healed   bool // the faults are over
-	torn     bool // a store was torn already
+	lineage    cluster.Lineage
+	nextRaft   uint64
+	healed     bool            // the faults are over
+	spoilt     *Host           // its disk's content was lost, and it has not been well since
+	lost       map[string]loss // members that the newest state has for lost: since when that is known
+	leaderless time.Duration   // since when no node has quorum; 0: one has
 
 	trace   io.Writer    // nil: none
 	told    uint64       // number of the first event not traced
 	readies func([]byte) // gets every Ready, encoded; nil: none
 }
 
-// Shape is what a world consists of.
-type Shape struct {
-	Seed      uint64        `json:"seed"`
-	Nodes     int           `json:"nodes"`
-	Links     int           `json:"links"`
-	Preset    string        `json:"preset"`
-	Resources int           `json:"resources"` // exclusive primitives
-	Group     int           `json:"group"`     // members of a group beside them
-	Fencing   bool          `json:"fencing"`
-	Watchdog  bool          `json:"watchdog"`
-	Timeout   time.Duration `json:"timeout,omitempty"` // of the watchdogs; 0: two seconds
-	Port      bool          `json:"port,omitempty"`    // the fence device cuts the network only, not the power
-	FenceTime time.Duration `json:"fence_time"`        // what a device usually takes
-	Sync      time.Duration `json:"sync"`              // what a disk usually takes
+// loss is when the newest state first had an incarnation for lost.
+type loss struct {
+	who   cluster.Incarnation
+	since time.Duration
 }
 
 func newWorld(s Shape, trace io.Writer) *World {
 	w := &World{
 		shape: s, rng: rand.New(rand.NewPCG(s.Seed, 0x9e3779b97f4a7c15)), byName: map[string]*Host{}, truth: truth.New(), stats: map[string]int{},
-		nextRaft: 100, trace: trace, lineage: cluster.Lineage{ID: fmt.Sprintf("%032x", s.Seed|1<<60)},
+		nextRaft: 100, lost: map[string]loss{}, trace: trace, lineage: cluster.Lineage{ID: fmt.Sprintf("%032x", s.Seed|1<<60)},
 	}
 	w.seen = fences{}
 	for i := range s.Nodes {
-		h := newHost(w, i, fmt.Sprintf("n%d", i+1))
+		h := newHost(w, i, hostName(i))
 		w.hosts = append(w.hosts, h)
 		w.byName[h.name] = h
+	}
+	for _, service := range s.services() {
+		w.truth.Declare(service)
+	}
+	if s.Witness {
+		w.truth.Witness(hostName(s.Nodes - 1))
+	}
+	if s.Lying {
+		w.truth.Excused = []string{"owner", "grant", "confirm", "acked", "fork", "removed", "watchdog"}
 	}
 	w.net.init(w)
 	return w
@@ -138,11 +139,13 @@ func (w *World) note(format string, args ...any) {
 	}
 }
 
-// show gives every node's applied state to the truth.
+// show gives a node's applied state to the truth.
 func (w *World) show(h *Host, s *cluster.State) {
-	lineage := s.Lineage.ID
-	w.truth.Branch(w.now, h.name, lineage, s.Lineage.Parent)
-	w.truth.Applied(w.now, h.name, lineage, s.Index, fingerprint(s))
+	lineage := h.disk.stored.Identity.Lineage
+	for _, l := range append([]cluster.Lineage{lineage}, s.Former...) {
+		w.truth.Branch(w.now, h.name, l.ID, l.Parent, l.Branch)
+	}
+	w.truth.Applied(w.now, h.name, lineage.ID, s.Index, fingerprint(s))
 	for i := range s.Members {
 		if m := &s.Members[i]; m.State == cluster.NodeFenced || m.State == cluster.NodeOffline {
 			if !w.seen.once(m) {
@@ -156,21 +159,27 @@ func (w *World) show(h *Host, s *cluster.State) {
 		}
 	}
 	if w.clock != nil {
-		w.clock.check(h.name, s)
+		w.clock.check(h, s)
 	}
-	if !w.truth.Newer(lineage, s.Index) {
+	if !w.truth.Newer(lineage.ID, s.Index) {
 		return
 	}
-	a := truth.Agreed{Lineage: lineage, Index: s.Index, Holders: map[string][]truth.Holder{}}
+	a := truth.Agreed{Lineage: lineage.ID, Index: s.Index, Holders: map[string][]truth.Holder{}, Master: map[string][]truth.Holder{}}
 	for i := range s.Grants {
-		if len(a.Holders[s.Grants[i].Instance]) > 0 {
-			a.Twice = append(a.Twice, s.Grants[i].Instance)
+		g := &s.Grants[i]
+		if len(a.Holders[g.Resource]) > 0 && s.Config.Exclusive(g.Instance) {
+			a.Twice = append(a.Twice, g.Resource)
 		}
-		for _, holder := range s.Grants[i].Holders {
-			a.Holders[s.Grants[i].Instance] = append(a.Holders[s.Grants[i].Instance], truth.Holder{Host: holder.Node, Boot: holder.Boot})
+		for _, holder := range g.Holders {
+			x := truth.Holder{Host: holder.Node, Boot: holder.Boot}
+			a.Holders[g.Resource] = append(a.Holders[g.Resource], x)
+			if g.Role == "Promoted" {
+				a.Master[g.Resource] = append(a.Master[g.Resource], x)
+			}
 		}
 	}
 	w.truth.Agree(w.now, a)
+	w.followLost(s)
 	if w.trace == nil {
 		return
 	}
@@ -178,6 +187,36 @@ func (w *World) show(h *Host, s *cluster.State) {
 		if e := &s.Events[i]; e.Number >= w.told {
 			w.told = e.Number + 1
 			w.note("  [%d] %s", s.Index, e.Text)
+		}
+	}
+}
+
+// followLost sets a deadline for everyone whom the newest state has for lost, and
+// whose watchdog is counted on.
+func (w *World) followLost(s *cluster.State) {
+	voters := 0
+	for i := range s.Members {
+		if s.Members[i].Voter {
+			voters++
+		}
+	}
+	for i := range s.Members {
+		m := &s.Members[i]
+		if m.State != cluster.NodeLost {
+			delete(w.lost, m.Name)
+			continue
+		}
+		old, known := w.lost[m.Name]
+		known = known && old.who == m.Incarnation
+		if span := m.Lease + m.WatchdogTimeout; !known && m.WatchdogTimeout > 0 && voters > 2 && (w.shape.NoQuorum == "" || w.shape.NoQuorum == "fence") {
+			i, now := m.Incarnation, loss{m.Incarnation, w.now}
+			w.lost[m.Name] = now
+			w.after(span+span/50+time.Second, func() {
+				if w.lost[i.Node] == now {
+					w.count("watchdog deadline")
+					w.truth.Deadline(w.now, i.Node, i.Boot)
+				}
+			})
 		}
 	}
 }

@@ -12,19 +12,44 @@ import (
 
 // Truth is the real condition of a world.
 type Truth struct {
-	hosts  map[string]*host
-	owners map[string][]string // exclusive instance: hosts with power on which it is active
-	prints map[string]map[uint64]print
-	newest Agreed
-	parent map[string]string // lineage: the one that it branched from
-	child  map[string]string // lineage: the one that branched from it
+	hosts     map[string]*host
+	services  map[string]Service
+	active    map[string][]Activity // by service, in the order of their begin
+	prints    map[string]map[uint64]print
+	newest    Agreed
+	branches  map[string]branch // by lineage: where it came from
+	child     map[string]string // lineage: the one that branched from it
+	applied   map[string]uint64 // lineage: newest index that anyone has shown
+	confirmed map[Holder]bool   // boots that were held for off
 
+	// Excused rules are not counted: fence devices lie in this world.
+	Excused  []string
 	Breaches []Breach
+	Lies     int // breaches of excused rules
 }
 
 type host struct {
-	power bool
-	boot  string
+	power   bool
+	boot    string
+	witness bool
+}
+
+// Service is what agents run under one configured name.
+type Service struct {
+	Name     string
+	Anywhere bool // one on every host, not one in all
+	Promoted int  // how many may be promoted at once
+}
+
+// Activity is a service that is active on a host.
+type Activity struct {
+	Host, Name string // the name that agents use
+	Promoted   bool
+}
+
+type branch struct {
+	parent string
+	at     uint64 // last index that both have
 }
 
 type print struct {
@@ -35,8 +60,10 @@ type print struct {
 // Breach is a rule that did not hold.
 type Breach struct {
 	At   time.Duration `json:"at"`
-	Rule string        `json:"rule"` // owner, grant, confirm, acked, equal, term, twice, fork, live
+	Rule string        `json:"rule"` // owner, grant, confirm, acked, equal, term, twice, fork, watchdog, removed, live, panic
 	Text string        `json:"text"`
+	// Stack is where a core or the world panicked.
+	Stack string `json:"stack,omitempty"`
 }
 
 func (b Breach) String() string {
@@ -44,12 +71,13 @@ func (b Breach) String() string {
 }
 
 // Agreed is the newest state that the cluster has agreed on, as far as any node
-// has shown: which boot of which host may have an instance.
+// has shown: which boot of which host may have a service.
 type Agreed struct {
 	Lineage string
 	Index   uint64
-	Holders map[string][]Holder // by instance
-	Twice   []string            // exclusive instances with more than one grant
+	Holders map[string][]Holder // by service
+	Master  map[string][]Holder // those that may be promoted
+	Twice   []string            // exclusive services with more than one grant
 }
 
 // Holder is a boot of a host.
@@ -57,48 +85,121 @@ type Holder struct{ Host, Boot string }
 
 // New returns the truth of an empty world.
 func New() *Truth {
-	return &Truth{hosts: map[string]*host{}, owners: map[string][]string{}, prints: map[string]map[uint64]print{},
-		parent: map[string]string{}, child: map[string]string{}}
+	return &Truth{
+		hosts: map[string]*host{}, services: map[string]Service{}, active: map[string][]Activity{}, prints: map[string]map[uint64]print{},
+		branches: map[string]branch{}, child: map[string]string{}, applied: map[string]uint64{}, confirmed: map[Holder]bool{},
+	}
 }
 
 func (t *Truth) breach(at time.Duration, rule, format string, args ...any) {
+	if slices.Contains(t.Excused, rule) {
+		t.Lies++
+		return
+	}
 	t.Breaches = append(t.Breaches, Breach{At: at, Rule: rule, Text: fmt.Sprintf(format, args...)})
 }
 
+// Declare makes a service known.
+func (t *Truth) Declare(s Service) { t.services[s.Name] = s }
+
+// Witness says that nothing may ever run on a host.
+func (t *Truth) Witness(name string) { t.hosts[name] = &host{witness: true} }
+
 // PowerOn begins a boot of a host.
-func (t *Truth) PowerOn(name, boot string) { t.hosts[name] = &host{power: true, boot: boot} }
+func (t *Truth) PowerOn(name, boot string) {
+	h := t.hosts[name]
+	if h == nil {
+		h = &host{}
+		t.hosts[name] = h
+	}
+	h.power, h.boot = true, boot
+}
 
 // PowerOff ends everything on a host.
 func (t *Truth) PowerOff(name string) {
 	t.hosts[name].power = false
-	for instance := range t.owners {
-		t.drop(instance, name)
+	for service, list := range t.active {
+		t.active[service] = slices.DeleteFunc(list, func(a Activity) bool { return a.Host == name })
 	}
 }
 
-// Activate: an agent has made an exclusive instance active on a host.
-func (t *Truth) Activate(at time.Duration, name, instance string) {
-	if slices.Contains(t.owners[instance], name) {
-		return
+// Activate: an agent has made a service active on a host.
+func (t *Truth) Activate(at time.Duration, host, service, name string) {
+	for _, a := range t.active[service] {
+		if a.Host == host && a.Name == name {
+			return
+		}
 	}
-	t.owners[instance] = append(t.owners[instance], name)
-	if len(t.owners[instance]) > 1 {
-		t.breach(at, "owner", "%s is active on %v", instance, t.owners[instance])
+	t.active[service] = append(t.active[service], Activity{Host: host, Name: name})
+	same := 0
+	for _, a := range t.active[service] {
+		if a.Host == host {
+			same++
+		}
 	}
-	if !t.granted(name, instance) {
-		t.breach(at, "grant", "%s became active on %s, granted to %v at index %d", instance, name, t.newest.Holders[instance], t.newest.Index)
+	switch {
+	case t.hosts[host].witness:
+		t.breach(at, "owner", "%s is active on the witness %s", service, host)
+	case !t.services[service].Anywhere && len(t.active[service]) > 1:
+		t.breach(at, "owner", "%s is active on %v", service, t.Owners(service))
+	case same > 1:
+		t.breach(at, "owner", "%s is active more than once on %s", service, host)
+	}
+	if !t.granted(host, service) {
+		t.breach(at, "grant", "%s became active on %s, granted to %v at index %d", service, host, t.newest.Holders[service], t.newest.Index)
 	}
 }
 
-// Deactivate: an agent has stopped an instance, or it died.
-func (t *Truth) Deactivate(name, instance string) { t.drop(instance, name) }
-
-func (t *Truth) drop(instance, name string) {
-	t.owners[instance] = slices.DeleteFunc(t.owners[instance], func(o string) bool { return o == name })
+// Promote: an agent has promoted a service on a host.
+func (t *Truth) Promote(at time.Duration, host, service string) {
+	promoted := 0
+	for i := range t.active[service] {
+		a := &t.active[service][i]
+		if a.Host == host {
+			a.Promoted = true
+		}
+		if a.Promoted {
+			promoted++
+		}
+	}
+	if promoted > t.services[service].Promoted {
+		t.breach(at, "owner", "%d instances of %s are promoted: %v", promoted, service, t.active[service])
+	}
+	t.MayPromote(at, host, service)
 }
 
-// Owners returns where an instance is active.
-func (t *Truth) Owners(instance string) []string { return t.owners[instance] }
+// MayPromote: a host begins to promote a service.
+func (t *Truth) MayPromote(at time.Duration, name, service string) {
+	if !slices.Contains(t.newest.Master[service], Holder{name, t.hosts[name].boot}) {
+		t.breach(at, "grant", "%s promotes %s, which is granted to %v at index %d", name, service, t.newest.Master[service], t.newest.Index)
+	}
+}
+
+// Demote: an agent has demoted a service.
+func (t *Truth) Demote(host, service string) {
+	for i := range t.active[service] {
+		if t.active[service][i].Host == host {
+			t.active[service][i].Promoted = false
+		}
+	}
+}
+
+// Deactivate: an agent has stopped a service, or it died.
+func (t *Truth) Deactivate(host, service, name string) {
+	t.active[service] = slices.DeleteFunc(t.active[service], func(a Activity) bool { return a.Host == host && a.Name == name })
+}
+
+// Active returns where a service is active.
+func (t *Truth) Active(service string) []Activity { return t.active[service] }
+
+// Owners returns the hosts on which a service is active.
+func (t *Truth) Owners(service string) []string {
+	var hosts []string
+	for _, a := range t.active[service] {
+		hosts = append(hosts, a.Host)
+	}
+	return hosts
+}
 
 // Agree takes what a node shows as agreed; only what is newer than all before counts.
 func (t *Truth) Agree(at time.Duration, a Agreed) {
@@ -106,27 +207,34 @@ func (t *Truth) Agree(at time.Duration, a Agreed) {
 		return
 	}
 	t.newest = a
-	for _, instance := range a.Twice {
-		t.breach(at, "grant", "%s is granted twice at index %d: %v", instance, a.Index, a.Holders[instance])
+	for _, service := range a.Twice {
+		t.breach(at, "grant", "%s is granted twice at index %d: %v", service, a.Index, a.Holders[service])
 	}
-	for _, instance := range slices.Sorted(maps.Keys(t.owners)) {
-		for _, name := range t.owners[instance] {
-			if !t.granted(name, instance) {
-				t.breach(at, "grant", "%s is active on %s, granted to %v at index %d", instance, name, a.Holders[instance], a.Index)
+	for _, service := range slices.Sorted(maps.Keys(a.Holders)) {
+		for _, h := range a.Holders[service] {
+			if t.confirmed[h] {
+				t.breach(at, "removed", "%s is granted to %v at index %d, which was held for off", service, h, a.Index)
+			}
+		}
+	}
+	for _, service := range slices.Sorted(maps.Keys(t.active)) {
+		for _, x := range t.active[service] {
+			if !t.granted(x.Host, service) {
+				t.breach(at, "grant", "%s is active on %s, granted to %v at index %d", service, x.Host, a.Holders[service], a.Index)
 			}
 		}
 	}
 }
 
-// granted tells whether the present boot of a host may have an instance.
-func (t *Truth) granted(name, instance string) bool {
-	return slices.Contains(t.newest.Holders[instance], Holder{name, t.hosts[name].boot})
+// granted tells whether the present boot of a host may have a service.
+func (t *Truth) granted(name, service string) bool {
+	return slices.Contains(t.newest.Holders[service], Holder{name, t.hosts[name].boot})
 }
 
-// Begun: a host begins an operation that may make an instance active.
-func (t *Truth) Begun(at time.Duration, name, instance string) {
-	if !t.granted(name, instance) {
-		t.breach(at, "grant", "%s begins to start %s, granted to %v at index %d", name, instance, t.newest.Holders[instance], t.newest.Index)
+// Begun: a host begins an operation that may make a service active.
+func (t *Truth) Begun(at time.Duration, name, service string) {
+	if !t.granted(name, service) {
+		t.breach(at, "grant", "%s begins to start %s, granted to %v at index %d", name, service, t.newest.Holders[service], t.newest.Index)
 	}
 }
 
@@ -144,29 +252,42 @@ func (t *Truth) Newer(lineage string, index uint64) bool {
 	return t.newest.Lineage == "" || t.Descends(lineage, t.newest.Lineage)
 }
 
-// Branch: a node shows a state of a lineage that branched from another. No lineage
-// may have two branches.
-func (t *Truth) Branch(at time.Duration, node, lineage, parent string) {
-	if parent == "" || t.parent[lineage] == parent {
+// Branch: a node shows a state of a lineage that branched from another, behind the
+// index that both have. No lineage may have two branches, nor go on behind one.
+func (t *Truth) Branch(at time.Duration, node, lineage, parent string, index uint64) {
+	if _, known := t.branches[lineage]; parent == "" || known {
 		return
 	}
-	t.parent[lineage] = parent
+	t.branches[lineage] = branch{parent, index}
 	if other := t.child[parent]; other != "" && other != lineage {
 		t.breach(at, "fork", "%s shows lineage %s, but %s branched from %s already", node, lineage, other, parent)
 		return
 	}
 	t.child[parent] = lineage
+	if beyond := t.applied[parent]; beyond > index {
+		t.breach(at, "fork", "%s shows lineage %s, which branched from %s at %d, but that was at %d already", node, lineage, parent, index, beyond)
+	}
 }
+
+// Branched returns how often a new lineage was begun.
+func (t *Truth) Branched() int { return len(t.branches) }
+
+// Reached returns the newest index that any node has shown of a lineage.
+func (t *Truth) Reached(lineage string) uint64 { return t.applied[lineage] }
+
+// HasBranch tells whether another lineage branched from this one.
+func (t *Truth) HasBranch(lineage string) bool { return t.child[lineage] != "" }
 
 // Descends tells whether a lineage is another one or branched from it.
 func (t *Truth) Descends(lineage, from string) bool {
 	for lineage != from && lineage != "" {
-		lineage = t.parent[lineage]
+		lineage = t.branches[lineage].parent
 	}
 	return lineage == from
 }
 
-// Applied: a node shows the fingerprint of its state at an index. All must agree.
+// Applied: a node shows the fingerprint of its state at an index. All must agree,
+// and a lineage that another one branched from must not go on.
 func (t *Truth) Applied(at time.Duration, node, lineage string, index, sum uint64) {
 	prints := t.prints[lineage]
 	if prints == nil {
@@ -176,6 +297,12 @@ func (t *Truth) Applied(at time.Duration, node, lineage string, index, sum uint6
 	p, ok := prints[index]
 	if !ok {
 		prints[index] = print{sum, node}
+		if index > t.applied[lineage] {
+			t.applied[lineage] = index
+			if child := t.child[lineage]; child != "" && index > t.branches[child].at {
+				t.breach(at, "fork", "%s goes on at %d in lineage %s, from which %s branched at %d", node, index, lineage, child, t.branches[child].at)
+			}
+		}
 		return
 	}
 	if p.sum != sum {
@@ -185,6 +312,7 @@ func (t *Truth) Applied(at time.Duration, node, lineage string, index, sum uint6
 
 // Confirmed: a node shows a boot of a host as confirmed off.
 func (t *Truth) Confirmed(at time.Duration, by, name, boot string) {
+	t.confirmed[Holder{name, boot}] = true
 	if h := t.hosts[name]; h != nil && h.power && h.boot == boot {
 		t.breach(at, "confirm", "%s holds %s for off, but that boot has power", by, name)
 	}
@@ -192,14 +320,40 @@ func (t *Truth) Confirmed(at time.Duration, by, name, boot string) {
 
 // Left: a node shows a boot of a host as having left, or given up, everything.
 func (t *Truth) Left(at time.Duration, by, name, boot string) {
+	if service := t.runs(name, boot); service != "" {
+		t.breach(at, "confirm", "%s holds %s for empty, but %s is active there", by, name, service)
+	}
+}
+
+// Deadline: by now a boot of a host, lost all the time, must have stopped
+// everything, or its watchdog must have reset it.
+func (t *Truth) Deadline(at time.Duration, name, boot string) {
+	if service := t.runs(name, boot); service != "" {
+		t.breach(at, "watchdog", "%s is lost and its watchdog's time has passed, but %s is active there", name, service)
+	}
+}
+
+// runs returns a service that is active in a boot of a host, or "".
+func (t *Truth) runs(name, boot string) string {
 	h := t.hosts[name]
 	if h == nil || !h.power || h.boot != boot {
-		return
+		return ""
 	}
-	for _, instance := range slices.Sorted(maps.Keys(t.owners)) {
-		if slices.Contains(t.owners[instance], name) {
-			t.breach(at, "confirm", "%s holds %s for empty, but %s is active there", by, name, instance)
+	for _, service := range slices.Sorted(maps.Keys(t.active)) {
+		for _, a := range t.active[service] {
+			if a.Host == name {
+				return service
+			}
 		}
+	}
+	return ""
+}
+
+// Changed: a boot of a host has changed what the cluster agreed on. One that was
+// held for off must not.
+func (t *Truth) Changed(at time.Duration, name, boot string) {
+	if t.confirmed[Holder{name, boot}] {
+		t.breach(at, "removed", "%s has changed something in boot %s, which was held for off", name, boot)
 	}
 }
 

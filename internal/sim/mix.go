@@ -1,0 +1,74 @@
+package sim
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// mix is every kind of fault with its weight.
+var mix = []struct {
+	kind   string
+	weight int
+}{
+	{"crash", 12}, {"crash leader", 6}, {"kill", 8}, {"pause", 6}, {"suspend", 3}, {"flapping", 2}, {"site", 3}, {"crash in fencing", 4},
+	{"cut", 6}, {"cut one way", 6}, {"isolate", 5}, {"isolate one way", 4}, {"split", 4}, {"link down", 4}, {"carrier", 3},
+	{"loss", 4}, {"delay", 3}, {"duplicates", 2}, {"reorder", 2}, {"late orders", 4},
+	{"slow disk", 3}, {"stuck disk", 3}, {"full disk", 1}, {"torn write", 3}, {"bit rot", 3}, {"set back", 4}, {"lose disk", 3},
+	{"wall clock", 2}, {"slow loop", 2},
+	{"service dies", 8}, {"agent", 8}, {"fence fails", 5}, {"fence slow", 4},
+	{"standby", 5}, {"move", 8}, {"transfer", 4}, {"fence", 2}, {"refresh", 2}, {"stop", 4}, {"restart", 5}, {"upgrade", 2}, {"config", 4},
+	{"remove", 2}, {"confirm", 3},
+	{"voter change", 12}, {"survivor", 4}, {"late vote", 5}, {"cut off", 6}, {"flap", 4}, {"confirm heard", 3},
+}
+
+// planFaults draws the faults of a run.
+func planFaults(s Shape, length time.Duration, rng *rand.Rand) []Fault {
+	var faults []Fault
+	total := 0
+	for _, m := range mix {
+		total += m.weight
+	}
+	gap := time.Duration(4+rng.IntN(30)) * time.Second
+	exponential := func(mean time.Duration) time.Duration { return time.Duration(rng.ExpFloat64() * float64(mean)) }
+	for at := exponential(gap); at < length; at += exponential(gap) {
+		pick := rng.IntN(total)
+		f := Fault{At: at, Host: rng.IntN(s.Nodes), Link: rng.IntN(s.Links)}
+		for _, m := range mix {
+			if pick -= m.weight; pick < 0 {
+				f.Kind = m.kind
+				break
+			}
+		}
+		f.Peer = (f.Host + 1 + rng.IntN(max(s.Nodes-1, 1))) % s.Nodes
+		if rng.IntN(3) == 0 {
+			f.Link = -1
+		}
+		f.For = 50*time.Millisecond + exponential(4*time.Second)
+		switch f.Kind {
+		case "crash", "crash leader", "crash in fencing", "site", "stop":
+			f.For += time.Duration(rng.IntN(30)) * time.Second
+		case "kill":
+			f.For = 20*time.Millisecond + exponential(1500*time.Millisecond)
+		case "late orders":
+			f.Rate = rng.Float64()
+		case "loss", "duplicates":
+			f.Rate = 0.02 + 0.6*rng.Float64()*rng.Float64()
+		case "pause", "suspend":
+			f.For = exponential(2 * time.Second)
+		case "agent":
+			f.Text = []string{"start", "stop", "monitor", "monitor", "promote", "demote", "migrate_to", "migrate_from"}[rng.IntN(8)] + []string{" fails", " slow", " hangs"}[rng.IntN(3)]
+		case "fence fails", "fence slow":
+			f.For += time.Duration(rng.IntN(20)) * time.Second
+		default:
+			f.aim(rng)
+		}
+		faults = append(faults, f)
+		// Troubles like company.
+		if rng.IntN(4) == 0 {
+			at += time.Duration(rng.IntN(1500)) * time.Millisecond
+			at -= exponential(gap)
+			at = max(at, f.At)
+		}
+	}
+	return faults
+}
