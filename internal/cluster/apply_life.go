@@ -24,6 +24,9 @@ func (a *applier) node(c *NodeChange) *Rejection {
 		if r := a.newLife(m, c); r != nil {
 			return r
 		}
+	} else if c.State == NodeOnline && m.State == NodeOnline && c.Lease > 0 {
+		m.WatchdogTimeout, m.Lease = c.WatchdogTimeout, c.Lease
+		return nil
 	} else if r := a.sameLife(m, c); r != nil {
 		return r
 	}

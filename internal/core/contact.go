@@ -12,14 +12,11 @@ import (
 // majority has confirmed it, counted on the boot-time clock from when this node
 // asked.
 type contact struct {
-	until    time.Duration // Boot: end of the lease
-	had      bool          // a leader has ever answered
-	nextAsk  time.Duration // Mono
-	askedTo  uint64        // leader that was last asked
-	gaveUp   bool          // the lease has run out, and the policy is carried out
-	watchdog event.WatchdogState
-	arming   bool          // the driver was asked to arm it
-	nextFeed time.Duration // Mono
+	until   time.Duration // Boot: end of the lease
+	had     bool          // a leader has ever answered
+	nextAsk time.Duration // Mono
+	askedTo uint64        // leader that was last asked
+	gaveUp  bool          // the lease has run out, and the policy is carried out
 
 	// The leader's side.
 	waiting []waitingContact
@@ -48,13 +45,6 @@ func (c *Core) contactInterval() time.Duration {
 	return max(c.detector.Times().Interval, c.lease()/8)
 }
 
-func (k *contact) watchdogTimeout() time.Duration {
-	if !k.watchdog.Armed {
-		return 0
-	}
-	return k.watchdog.Timeout
-}
-
 // keepContact renews the lease, and acts when it has run out.
 func (c *Core) keepContact() {
 	k := &c.contact
@@ -68,7 +58,7 @@ func (c *Core) keepContact() {
 		c.answerContacts()
 	case leader != 0 && leader != c.identity.RaftID && (now.Mono >= k.nextAsk || leader != k.askedTo):
 		k.nextAsk, k.askedTo = now.Mono+c.contactInterval(), leader
-		c.send(c.nodeOf(leader), event.Message{Contact: &event.Contact{SentAt: now.Boot}})
+		c.send(c.nodeOf(leader), event.Message{Contact: &event.Contact{SentAt: now.Boot, Watchdog: c.tellWatchdog(), Lease: c.lease()}})
 	}
 	c.judgeContact()
 }
@@ -118,13 +108,16 @@ func (c *Core) contacted(m *event.Message) (news bool) {
 		}
 		return news
 	}
+	if c.lead.active && m.Term == c.raft.Term() {
+		news = c.countOn(m.From, m.Contact.Watchdog, m.Contact.Lease)
+	}
 	if c.lead.active && len(k.waiting) < 1000 {
 		k.waiting = append(k.waiting, waitingContact{m.From, m.Contact.SentAt})
 		if k.served[m.From.Node] != m.From.Counter {
 			k.nextAsk = min(k.nextAsk, c.now.Mono) // it begins: nothing starts there before
 		}
 	}
-	return !k.round && c.now.Mono >= k.nextAsk
+	return news || !k.round && c.now.Mono >= k.nextAsk
 }
 
 // inContact tells whether this node may count on a quorate leader.
@@ -161,79 +154,6 @@ func (c *Core) judgeContact() {
 		}
 		c.executor.StopAll(c.now, policy)
 	}
-}
-
-// keepWatchdog arms the watchdog, and feeds it only in contact or with everything
-// stopped. It stays armed until the daemon has stopped everything and ends.
-func (c *Core) keepWatchdog() {
-	k := &c.contact
-	now := c.now.Mono
-	if c.watchdogWanted() && !k.watchdog.Armed && !k.arming && k.watchdog.Err == nil {
-		k.arming = true
-		c.out.Watchdog = event.WatchdogArm
-		return
-	}
-	earned := k.had && c.now.Boot < k.until || c.keepsAsPair() || mutant.Is("feed the watchdog without contact") || mutant.Is("without quorum keep everything")
-	if k.watchdog.Armed && now >= k.nextFeed && (earned || c.executor.Idle()) {
-		k.nextFeed = now + max(k.watchdog.Timeout/5, 10*time.Millisecond)
-		c.out.Watchdog = event.WatchdogFeed
-	}
-}
-
-func (c *Core) watchdogWanted() bool {
-	policy := c.noQuorumPolicy()
-	return c.state.Config.Watchdog != nil && (policy == "stop" || policy == "fence")
-}
-
-// watchdogKnown tells whether a report can say what the watchdog is: others count
-// on it.
-func (c *Core) watchdogKnown() bool {
-	k := &c.contact
-	return !c.watchdogWanted() || k.watchdog.Armed || k.watchdog.Err != nil
-}
-
-// watchdogChanged takes what the driver did.
-func (c *Core) watchdogChanged(w event.WatchdogState) {
-	c.contact.watchdog, c.contact.arming = w, false
-	if w.Err != nil {
-		c.trace("watchdog: %v", w.Err)
-	}
-}
-
-// countdown waits for what a lost node's watchdog must have done by then (rule 8):
-// counted from when this leader knows the loss to be committed, on its own clock.
-func (c *Core) countdown(m *cluster.Member) {
-	if m.WatchdogTimeout <= 0 || m.Lease <= 0 || len(c.raft.Conf().GetVoters()) < 3 {
-		return // a pair: time is no vote
-	}
-	since, known := c.lead.lostSince[m.Incarnation]
-	if !known {
-		c.lead.lostSince[m.Incarnation] = c.now.Boot
-		return
-	}
-	span := m.Lease + m.WatchdogTimeout
-	if mutant.Is("count the watchdog without the lease") {
-		span = m.WatchdogTimeout / 2
-	}
-	margin := span/50 + time.Second // drift of both clocks, and the device's granularity
-	if c.now.Boot-since < span+margin {
-		return
-	}
-	state := cluster.NodeOffline // it may come back in the same boot: everything is stopped there
-	if c.lossIsFinal(m) {
-		state = cluster.NodeFenced
-	}
-	commands := []cluster.Command{{Node: &cluster.NodeChange{
-		Incarnation: m.Incarnation, State: state,
-		Reason: "it has stopped everything, or its watchdog has reset it: " + (span + margin).String() + " without contact",
-	}}}
-	if f := c.state.OpenFencing(m.Name); f != nil {
-		if busy, _ := c.fences.Busy(f.ID); busy {
-			return
-		}
-		commands = append([]cluster.Command{{FenceDone: &cluster.FenceEnd{ID: f.ID, Target: f.Target, Result: "failed", Error: "the watchdog was faster"}}}, commands...)
-	}
-	c.want(lifeKey(m.Incarnation, state), commands...)
 }
 
 // noQuorumPolicy returns what a node without quorum does: stop, fence, demote,

@@ -60,6 +60,7 @@ type Core struct {
 	schedule  scheduling
 	requests  requests
 	contact   contact
+	guard     guard
 	leave     leaving
 	sent      sentResults
 	failover  failover
@@ -265,7 +266,7 @@ func (c *Core) trace(format string, args ...any) {
 }
 
 func (c *Core) exit(e event.Exit) {
-	if c.executor != nil && c.executor.Idle() && c.contact.watchdog.Armed && !e.Reset {
+	if c.executor != nil && c.executor.Idle() && c.guard.state.Armed && !e.Reset {
 		c.out.Watchdog = event.WatchdogRelease
 	}
 	c.out.Exit = &e
@@ -292,8 +293,8 @@ func (c *Core) nextDeadline() time.Duration {
 	sooner(c.disk.lazyDue)
 	sooner(c.executor.Deadline())
 	sooner(c.two.vote.Deadline())
-	if c.contact.watchdog.Armed {
-		sooner(c.contact.nextFeed)
+	if c.guard.state.Armed {
+		sooner(c.guard.nextFeed)
 	}
 	if c.lead.active {
 		sooner(c.engine.Deadline())

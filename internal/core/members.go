@@ -274,9 +274,10 @@ func (c *Core) report(ask event.Ask, term uint64) (*event.NodeReport, bool) {
 	if !ok {
 		return nil, false
 	}
+	c.guard.told = true
 	return &event.NodeReport{
 		Report: *report, Before: ask.Before, Version: c.options.Version, Links: c.options.Links,
-		WatchdogTimeout: c.contact.watchdogTimeout(), Lease: c.lease(),
+		WatchdogTimeout: c.guard.declared, Lease: c.lease(),
 	}, true
 }
 

@@ -45,8 +45,9 @@ type node struct {
 	active     map[string]event.Operation // running services, with what started them
 	wake       time.Duration
 	pausedTill time.Duration
-	stuck      bool // the disk does not answer
-	stubborn   bool // services cannot be stopped
+	stuck      bool          // the disk does not answer
+	stubborn   bool          // services cannot be stopped
+	dog        time.Duration // time-out of the armed watchdog
 }
 
 type queued struct {
@@ -275,6 +276,18 @@ func (n *node) ready() {
 	}
 	if r.State != nil {
 		n.state = r.State
+	}
+	switch r.Watchdog {
+	case event.WatchdogArm:
+		w.note("%s: watchdog armed", n.name)
+		n.dog = n.state.Config.Watchdog.Timeout
+		later(time.Millisecond, func() { n.step(event.WatchdogState{Armed: true, Timeout: n.dog}) })
+	case event.WatchdogRelease:
+		w.note("%s: watchdog released", n.name)
+		n.dog = 0
+		if leader := w.nodes[w.leader()]; leader != nil && r.Exit == nil && leader.state.Member(n.name).WatchdogTimeout != 0 {
+			w.broken("%s releases its watchdog, but %s counts on it", n.name, leader.name)
+		}
 	}
 	if r.Local != nil {
 		n.local = r.Local

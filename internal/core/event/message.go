@@ -94,9 +94,13 @@ type NodeReport struct {
 
 // Contact is a lease request (Answer false) or the leader's answer. The lease
 // counts from SentAt, the requester's boot-time clock, which the answer repeats.
+// A request says what others may count on: the time-out of the requester's
+// watchdog, 0 for none, and its lease.
 type Contact struct {
-	SentAt time.Duration `json:"sent_at"`
-	Answer bool          `json:"answer,omitempty"`
+	SentAt   time.Duration `json:"sent_at"`
+	Answer   bool          `json:"answer,omitempty"`
+	Watchdog time.Duration `json:"watchdog,omitempty"`
+	Lease    time.Duration `json:"lease,omitempty"`
 }
 
 // Proposal asks the leader to commit something for the sender.

@@ -1,0 +1,159 @@
+package core
+
+import (
+	"time"
+
+	"linuxha/internal/cluster"
+	"linuxha/internal/cluster/mutant"
+	"linuxha/internal/core/event"
+)
+
+// guard is this node's watchdog. What others count on is committed: it is armed
+// before that, and not released or changed before others have agreed not to count
+// on it any more.
+type guard struct {
+	state    event.WatchdogState
+	asked    cluster.Watchdog // what the driver was last asked to arm
+	arming   bool             // and has not answered yet
+	retry    time.Duration    // Mono: when to try again to arm what could not be
+	nextFeed time.Duration    // Mono
+	// declared is the time-out that this node tells others, 0 for none; told, that it
+	// may have reached somebody. Then it stays until it is committed, so that no
+	// earlier word can be committed after a later one.
+	declared time.Duration
+	told     bool
+}
+
+// watchdogRetry is how long a watchdog that cannot be armed is left alone.
+const watchdogRetry = 10 * time.Second
+
+// wantedWatchdog returns the configured watchdog if the policy has a use for it:
+// others than stop and fence keep what runs, and a reset would end it.
+func (c *Core) wantedWatchdog() *cluster.Watchdog {
+	if policy := c.noQuorumPolicy(); policy == "stop" || policy == "fence" {
+		return c.state.Config.Watchdog
+	}
+	return nil
+}
+
+// keepWatchdog arms the watchdog that is wanted, and feeds it only in contact or
+// with everything stopped. It stays armed until the daemon has stopped everything
+// and ends, or the configuration wants another or none.
+func (c *Core) keepWatchdog() {
+	g := &c.guard
+	now := c.now.Mono
+	wanted := c.wantedWatchdog()
+	stale := g.state.Armed && (wanted == nil || *wanted != g.asked)
+	c.declareWatchdog(stale)
+	if c.lead.active && c.settled() {
+		c.countOn(c.self, c.tellWatchdog(), c.lease())
+	}
+	switch {
+	case stale && g.declared == 0 && c.declaredAgreed():
+		g.state = event.WatchdogState{}
+		c.out.Watchdog = event.WatchdogRelease
+		return
+	case wanted != nil && !g.state.Armed && !g.arming && (g.state.Err == nil || now >= g.retry):
+		g.arming, g.asked = true, *wanted
+		c.out.Watchdog = event.WatchdogArm
+		return
+	}
+	earned := c.contact.had && c.now.Boot < c.contact.until || c.keepsAsPair() || mutant.Is("feed the watchdog without contact") || mutant.Is("without quorum keep everything")
+	if g.state.Armed && now >= g.nextFeed && (earned || c.executor.Idle()) {
+		g.nextFeed = now + max(g.state.Timeout/5, 10*time.Millisecond)
+		c.out.Watchdog = event.WatchdogFeed
+	}
+}
+
+// declareWatchdog chooses what others are told: what is armed, unless it is to be
+// released.
+func (c *Core) declareWatchdog(stale bool) {
+	g := &c.guard
+	should := time.Duration(0)
+	if g.state.Armed && !stale {
+		should = g.state.Timeout
+	}
+	if g.declared != should && (!g.told || c.declaredAgreed()) {
+		g.declared, g.told = should, false
+	}
+}
+
+// declaredAgreed tells whether what was declared is what others count on.
+func (c *Core) declaredAgreed() bool {
+	m := c.state.Member(c.self.Node)
+	return m != nil && m.Incarnation == c.self && m.State == cluster.NodeOnline && m.WatchdogTimeout == c.guard.declared
+}
+
+// tellWatchdog returns what others are told; 0 until this node is online, since
+// nobody counts on what they hear before.
+func (c *Core) tellWatchdog() time.Duration {
+	if m := c.state.Member(c.self.Node); m == nil || m.Incarnation != c.self || m.State != cluster.NodeOnline {
+		return 0
+	}
+	c.guard.told = true
+	return c.guard.declared
+}
+
+// countOn commits what a node says of its watchdog. The caller makes sure that it
+// was said to the leader of this term: within one, words come in order. It tells
+// whether there is something to commit.
+func (c *Core) countOn(from cluster.Incarnation, timeout, lease time.Duration) bool {
+	m := c.state.Member(from.Node)
+	if m == nil || m.Incarnation != from || m.State != cluster.NodeOnline || m.WatchdogTimeout == timeout || lease <= 0 {
+		return false
+	}
+	return c.want("watchdog/"+causeOf(from), cluster.Command{Node: &cluster.NodeChange{
+		Incarnation: from, State: cluster.NodeOnline, WatchdogTimeout: timeout, Lease: lease,
+	}})
+}
+
+// watchdogKnown tells whether a report can say what the watchdog is: others count
+// on it.
+func (c *Core) watchdogKnown() bool {
+	return c.wantedWatchdog() == nil || c.guard.state.Armed || c.guard.state.Err != nil
+}
+
+// watchdogChanged takes what the driver did.
+func (c *Core) watchdogChanged(w event.WatchdogState) {
+	c.guard.state, c.guard.arming = w, false
+	if w.Err != nil {
+		c.guard.retry = c.now.Mono + watchdogRetry
+		c.trace("watchdog: %v", w.Err)
+	}
+}
+
+// countdown waits for what a lost node's watchdog must have done by then (rule 8):
+// counted from when this leader knows the loss to be committed, on its own clock.
+func (c *Core) countdown(m *cluster.Member) {
+	if m.WatchdogTimeout <= 0 || m.Lease <= 0 || len(c.raft.Conf().GetVoters()) < 3 {
+		return // a pair: time is no vote
+	}
+	since, known := c.lead.lostSince[m.Incarnation]
+	if !known {
+		c.lead.lostSince[m.Incarnation] = c.now.Boot
+		return
+	}
+	span := m.Lease + m.WatchdogTimeout
+	if mutant.Is("count the watchdog without the lease") {
+		span = m.WatchdogTimeout / 2
+	}
+	margin := span/50 + time.Second // drift of both clocks, and the device's granularity
+	if c.now.Boot-since < span+margin {
+		return
+	}
+	state := cluster.NodeOffline // it may come back in the same boot: everything is stopped there
+	if c.lossIsFinal(m) {
+		state = cluster.NodeFenced
+	}
+	commands := []cluster.Command{{Node: &cluster.NodeChange{
+		Incarnation: m.Incarnation, State: state,
+		Reason: "it has stopped everything, or its watchdog has reset it: " + (span + margin).String() + " without contact",
+	}}}
+	if f := c.state.OpenFencing(m.Name); f != nil {
+		if busy, _ := c.fences.Busy(f.ID); busy {
+			return
+		}
+		commands = append([]cluster.Command{{FenceDone: &cluster.FenceEnd{ID: f.ID, Target: f.Target, Result: "failed", Error: "the watchdog was faster"}}}, commands...)
+	}
+	c.want(lifeKey(m.Incarnation, state), commands...)
+}

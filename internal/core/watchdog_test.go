@@ -1,0 +1,64 @@
+package core_test
+
+import (
+	"testing"
+	"time"
+
+	"linuxha/internal/cluster"
+	"linuxha/internal/core/event"
+)
+
+// What others count on of a watchdog follows the running configuration: it is armed
+// before, and released only after, they do.
+func TestWatchdogConfiguredLater(t *testing.T) {
+	unfenced := served()
+	unfenced.Resources = unfenced.Resources[1:]
+	w := newWorld(t, unfenced, "a", "b", "c")
+	w.until(10*time.Second, "all online", func() bool { return w.allOnline(3) && w.runsOn("") })
+	configure := func(watchdog *cluster.Watchdog, policy string) {
+		t.Helper()
+		c := unfenced
+		c.Watchdog = watchdog
+		c.Options = []cluster.AttrSet{{Pairs: []cluster.NVPair{{Name: "no-quorum-policy", Value: policy}}}}
+		if r := w.request("a", event.Request{Commands: []cluster.Command{{Config: &cluster.ConfigChange{Config: c}}}}); r.Err != nil {
+			t.Fatal(r.Err)
+		}
+	}
+	agreed := func(timeout time.Duration) func() bool {
+		return func() bool {
+			for _, n := range w.nodes {
+				for _, name := range w.names {
+					if n.dog != timeout || n.state.Member(name).WatchdogTimeout != timeout {
+						return false
+					}
+				}
+			}
+			return true
+		}
+	}
+	for _, step := range []struct {
+		what     string
+		watchdog *cluster.Watchdog
+		policy   string
+		want     time.Duration
+	}{
+		{"configured", &cluster.Watchdog{Device: "/dev/watchdog", Timeout: 2 * time.Second}, "stop", 2 * time.Second},
+		{"a longer time-out", &cluster.Watchdog{Device: "/dev/watchdog", Timeout: 5 * time.Second}, "stop", 5 * time.Second},
+		{"a policy that keeps what runs", &cluster.Watchdog{Device: "/dev/watchdog", Timeout: 5 * time.Second}, "freeze", 0},
+		{"a policy that does not", &cluster.Watchdog{Device: "/dev/watchdog", Timeout: 5 * time.Second}, "fence", 5 * time.Second},
+		{"another device", &cluster.Watchdog{Device: "/dev/watchdog1", Timeout: 5 * time.Second}, "fence", 5 * time.Second},
+		{"taken out", nil, "stop", 0},
+		{"and back", &cluster.Watchdog{Device: "/dev/watchdog", Timeout: 3 * time.Second}, "stop", 3 * time.Second},
+	} {
+		configure(step.watchdog, step.policy)
+		w.until(10*time.Second, step.what, agreed(step.want))
+	}
+	// And others do count on it: nothing else fences here.
+	lost := w.runningOn()[0]
+	w.nodes[lost].crash()
+	cut := w.now
+	w.until(30*time.Second, "web runs elsewhere", func() bool { on := w.runningOn(); return len(on) == 1 && on[0] != lost })
+	if after := w.now - cut; after < 3*time.Second+4*time.Second {
+		t.Errorf("web runs elsewhere %v after the crash: the lease and the watchdog take longer", after)
+	}
+}
