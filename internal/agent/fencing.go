@@ -19,7 +19,7 @@ import (
 
 const (
 	defaultFenceTimeout = time.Minute // Pacemaker's stonith-timeout
-	fenceRetryPause     = 200 * time.Millisecond
+	maxFenceList        = 128 << 10   // kept of a device's list
 )
 
 var fenceNumber atomic.Uint64 // tells the records of this daemon's fence calls apart
@@ -41,7 +41,7 @@ func (r *Runner) Fence(call event.FenceCall) {
 		started := time.Now()
 		if wait(ctx, call.Delay) {
 			started = time.Now()
-			answer.Output, answer.OK, answer.Error = r.callDevice(ctx, id, call)
+			r.callDevice(ctx, id, &answer)
 		}
 		answer.Took = time.Since(started)
 
@@ -73,31 +73,32 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// callDevice calls the agent, again if it fails and time is left.
-func (r *Runner) callDevice(ctx context.Context, id string, call event.FenceCall) (output string, ok bool, problem string) {
+// callDevice calls the agent once: whoever ordered it decides about another try.
+func (r *Runner) callDevice(ctx context.Context, id string, answer *event.FenceCalled) {
+	call := &answer.Call
 	d, err := r.openDevice(ctx, call.Agent, call.Params)
 	if err != nil {
-		return "", false, err.Error()
+		answer.Error = err.Error()
+		return
+	}
+	if call.Action == "metadata" {
+		if answer.OK = d.metadata != nil; answer.OK {
+			answer.Actions = d.metadata.Actions
+		} else {
+			answer.Error = call.Agent.Type + " does not tell about itself (metadata)"
+		}
+		return
 	}
 	rec := &record{Fence: call.Action + " " + call.Target.Node + " by " + call.Device, Boot: r.o.Boot}
-	for try := range d.settings.Tries(call.Action) {
-		if try > 0 && !wait(ctx, fenceRetryPause) {
-			return output, false, problem
-		}
-		e, err := r.runDeviceAgent(ctx, id, rec, d, call.Action, call.Target.Node)
-		if err != nil {
-			return "", false, err.Error()
-		}
-		output, ok, problem = d.answer(call.Action, e)
-		if ok {
-			return output, true, ""
-		}
-		r.o.Log.Warn("a fence device failed", "device", call.Device, "action", call.Action, "target", call.Target.Node, "try", try+1, "error", problem)
-		if ctx.Err() != nil {
-			break
-		}
+	e, err := r.runDeviceAgent(ctx, id, rec, d, call.Action, call.Target.Node)
+	if err != nil {
+		answer.Error = err.Error()
+		return
 	}
-	return output, false, problem
+	answer.Output, answer.OK, answer.Error = d.answer(call.Action, e)
+	if !answer.OK && !call.Asks() {
+		r.o.Log.Warn("a fence device failed", "device", call.Device, "action", call.Action, "target", call.Target.Node, "attempt", call.Attempt, "error", answer.Error)
+	}
 }
 
 // device is a fence device with all that a call needs.
@@ -116,7 +117,7 @@ func (r *Runner) openDevice(ctx context.Context, agent cluster.Agent, params []c
 	}
 	d := &device{path: path}
 	if d.settings, err = cluster.ParseFenceDevice(params); err != nil {
-		return nil, err
+		r.o.Log.Warn("a fence device has parameters that do not count", "agent", agent.Type, "error", err)
 	}
 	if d.params, err = resolve(event.Operation{Name: agent.Type, Params: params}); err != nil {
 		return nil, err
@@ -143,7 +144,11 @@ func (r *Runner) runDeviceAgent(ctx context.Context, id string, rec *record, d *
 
 // answer judges what became of the agent.
 func (d *device) answer(action string, e ending) (output string, ok bool, problem string) {
-	output = cut(fence.Scrub(strings.TrimSpace(e.output), d.secrets), maxOutput)
+	limit := maxOutput
+	if action == "list" {
+		limit = maxFenceList
+	}
+	output = cut(fence.Scrub(strings.TrimSpace(e.output), d.secrets), limit)
 	switch {
 	case e.cause != nil:
 		return output, false, "the fence agent " + e.cause.Error()

@@ -112,7 +112,7 @@ case $action in
 status) exit 2;;
 list) echo 1,alpha; echo 2,beta;;
 on) echo "login to hunter22 refused" >&2; exit 3;;
-off) [ -e ` + f.dir + `/tried ] && exit 0; touch ` + f.dir + `/tried; exit 1;;
+off) touch ` + f.dir + `/tried; echo x >>` + f.dir + `/tried; exit 1;;
 monitor) kill -9 $$;;
 esac`)
 	password := []cluster.NVPair{{Name: "password", Value: "hunter22"}}
@@ -128,8 +128,9 @@ esac`)
 	if a := call("on"); a.OK || !strings.Contains(a.Error, "login") || strings.Contains(a.Error+a.Output, "hunter22") {
 		t.Errorf("on: %+v", a)
 	}
-	if a := call("off"); !a.OK { // the second try
-		t.Errorf("off: %+v", a)
+	// Whoever ordered it decides about another try.
+	if a := call("off"); a.OK || f.file("tried") != "x\n" {
+		t.Errorf("off: %+v, tried %q", a, f.file("tried"))
 	}
 	if a := call("monitor"); a.OK || !strings.Contains(a.Error, "signal 9") {
 		t.Errorf("monitor: %+v", a)
@@ -139,6 +140,20 @@ esac`)
 	}
 	if a := f.fence(event.FenceCall{Agent: agent, Action: "off", Params: []cluster.NVPair{{Name: "ip", Value: "a\naction=on"}}}); a.OK {
 		t.Errorf("a parameter smuggles a line in: %+v", a)
+	}
+}
+
+// TestFenceMetadata: what an agent can is told in the form that the core learns from.
+func TestFenceMetadata(t *testing.T) {
+	f := newFixture(t)
+	agent := f.fenceAgent("exit 1")
+	a := f.fence(event.FenceCall{Agent: agent, Action: "metadata"})
+	var names []string
+	for _, action := range a.Actions {
+		names = append(names, action.Name)
+	}
+	if got := strings.Join(names, " "); !a.OK || got != "on off reboot status list monitor" {
+		t.Errorf("answer %+v", a)
 	}
 }
 

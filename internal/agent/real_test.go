@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -28,6 +29,85 @@ func real(t *testing.T, agents ...string) *fixture {
 	f.options.OCFRoot, f.options.InitDir, f.options.ResourceTemp = "", "", ""
 	f.open()
 	return f
+}
+
+// realFence makes a fixture whose Runner uses the fence agents that are installed.
+func realFence(t *testing.T, agents ...string) *fixture {
+	t.Helper()
+	for _, name := range agents {
+		if _, err := os.Stat(filepath.Join("/usr/sbin", name)); err != nil {
+			t.Skipf("%s is not installed (Debian package fence-agents)", name)
+		}
+	}
+	f := newFixture(t)
+	f.runner.Close()
+	f.options.FencePath = []string{"/usr/sbin"}
+	f.open()
+	return f
+}
+
+// TestRealFenceAgents: what installed agents say of themselves is what the core
+// has to learn: scsi unfences, on the target; kdump can only wait; virsh lists.
+func TestRealFenceAgents(t *testing.T) {
+	f := realFence(t, "fence_scsi", "fence_kdump", "fence_virsh")
+	for agent, want := range map[string]cluster.AdvisedAction{
+		"fence_scsi":  {Name: "on", OnTarget: true, Automatic: true},
+		"fence_kdump": {Name: "off"},
+		"fence_virsh": {Name: "list"},
+	} {
+		a := f.fence(event.FenceCall{Agent: cluster.Agent{Class: "stonith", Type: agent}, Action: "metadata"})
+		if !a.OK || !slices.Contains(a.Actions, want) {
+			t.Errorf("%s: %+v, want %+v among its actions", agent, a, want)
+		}
+		if slices.ContainsFunc(a.Actions, func(x cluster.AdvisedAction) bool { return x.Name == "reboot" }) != (agent == "fence_virsh") {
+			t.Errorf("%s: %+v: only virsh can reboot", agent, a)
+		}
+	}
+}
+
+// TestRealKdump: a node that has crashed and dumps its memory says so, and that is
+// as good as power off; one that says nothing is left to the next level.
+func TestRealKdump(t *testing.T) {
+	f := realFence(t, "fence_kdump")
+	port := freePort(t)
+	call := event.FenceCall{
+		Agent: cluster.Agent{Class: "stonith", Type: "fence_kdump"}, Action: "reboot", Target: cluster.Incarnation{Node: "localhost"}, Timeout: 10 * time.Second,
+		Params: []cluster.NVPair{{Name: "ipport", Value: port}, {Name: "timeout", Value: "8"}},
+	}
+	const send = "/usr/libexec/fence-agents/fence_kdump_send"
+	if _, err := os.Stat(send); err != nil {
+		t.Skip("fence_kdump_send is not installed (Debian package fence-agents)")
+	}
+	crashKernel := exec.Command(send, "-p", port, "-i", "1", "localhost") // what runs after the crash
+	if err := crashKernel.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = crashKernel.Process.Kill()
+		_ = crashKernel.Wait()
+	}()
+	if a := f.fence(call); !a.OK {
+		t.Errorf("with messages: %+v", a)
+	}
+	call.Params = []cluster.NVPair{{Name: "ipport", Value: freePort(t)}, {Name: "timeout", Value: "1"}}
+	if a := f.fence(call); a.OK {
+		t.Errorf("without a message: %+v", a)
+	}
+}
+
+// freePort returns a UDP port that nobody uses.
+func freePort(t *testing.T) string {
+	t.Helper()
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_, port, err := net.SplitHostPort(c.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
 }
 
 func (f *fixture) steps(agent cluster.Agent, params []cluster.NVPair, steps ...struct {

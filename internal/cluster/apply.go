@@ -110,6 +110,8 @@ func (a *applier) command(c *Command) *Rejection {
 		return a.moveDone(c.MoveDone)
 	case c.Transition != nil:
 		return a.transition(c.Transition)
+	case c.Device != nil:
+		return a.device(c.Device)
 	default:
 		a.event(*c.Event)
 		return nil
@@ -123,7 +125,7 @@ func (c *Command) members() int {
 		c.Init != nil, c.Fork != nil, c.Admit != nil, c.Remove != nil, c.Node != nil, c.Report != nil, c.Voters != nil,
 		c.Config != nil, c.Grant != nil, c.Release != nil, c.History != nil, c.Forget != nil, c.Attribute != nil,
 		c.Fence != nil, c.FenceDone != nil, c.Ticket != nil, c.Token != nil, c.Move != nil, c.MoveDone != nil,
-		c.Transition != nil, c.Event != nil,
+		c.Transition != nil, c.Event != nil, c.Device != nil,
 	} {
 		if set {
 			n++

@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"slices"
+	"strconv"
 
 	"linuxha/internal/cluster/mutant"
 )
@@ -59,7 +60,7 @@ func (a *applier) newLife(m *Member, c *NodeChange) *Rejection {
 	} else {
 		// Another boot id: nothing of the former boot is left.
 		a.releaseBoot(m.Name, m.Incarnation.Boot)
-		m.Attributes, m.History, m.Unsure = nil, nil, nil
+		m.Attributes, m.History, m.Unsure, m.Cut = nil, nil, nil, false
 	}
 	m.Incarnation = c.Incarnation
 	m.LastCall = 0
@@ -110,6 +111,7 @@ func (a *applier) sameLife(m *Member, c *NodeChange) *Rejection {
 			if r := a.timed(m); r != nil {
 				return r
 			}
+			a.releaseBoot(m.Name, m.Incarnation.Boot)
 			allowed = true
 		}
 	}
@@ -159,7 +161,6 @@ func (a *applier) enter(m *Member, state NodeState, reason string) {
 	case NodeJoining:
 		m.Reported = false
 	case NodeFenced:
-		a.releaseBoot(m.Name, m.Incarnation.Boot)
 		m.Attributes, m.History, m.Unsure, m.Reported = nil, nil, nil, false
 		m.WatchdogTimeout, m.Lease = 0, 0
 	case NodeOffline:
@@ -195,6 +196,12 @@ func (a *applier) fenceBegin(c *FenceBegin) *Rejection {
 		return reject("invalid", "fencing action %q: must be off, reboot or on", c.Action)
 	case a.s.OpenFencing(m.Name) != nil:
 		return reject("conflict", "%s is being fenced already", m.Name)
+	case c.Action == "on" && a.s.OpenOn(m.Name) != nil:
+		return reject("conflict", "%s is being switched on already", m.Name)
+	case c.Action == "on" && c.Device == "" && m.State != NodeOnline:
+		return reject("unsafe", "%s is %s: only a node that is online is unfenced", m.Name, m.State)
+	case c.Action == "on" && c.Device != "" && m.State != NodeFenced:
+		return reject("conflict", "%s is %s: only a node that was fenced gets its power back", m.Name, m.State)
 	}
 	a.s.NextFence = max(a.s.NextFence, 1)
 	f := Fencing{
@@ -209,11 +216,27 @@ func (a *applier) fenceBegin(c *FenceBegin) *Rejection {
 	if mutant.Is("a fencing counts when it begins") {
 		a.releaseBoot(m.Name, m.Incarnation.Boot)
 	}
-	a.event(Event{
+	e := Event{
 		Kind: "fencing", Severity: "warning", Node: m.Name, Stage: "fence", Cause: c.Target.cause(),
 		Text: fmt.Sprintf("fencing of %s (%s) begun: %s", m.Name, c.Action, c.Reason),
-	})
+	}
+	if !f.ends() { // no stage of a failover
+		e.Severity, e.Stage, e.Cause = "info", "", ""
+		e.Text = fmt.Sprintf("%s begun: %s", f.what(), c.Reason)
+	}
+	a.event(e)
 	return nil
+}
+
+// what names the kind of f for people.
+func (f *Fencing) what() string {
+	switch {
+	case f.Action != "on":
+		return fmt.Sprintf("fencing of %s (%s)", f.Target.Node, f.Action)
+	case f.Device != "":
+		return "power on of " + f.Target.Node
+	}
+	return "unfencing of " + f.Target.Node
 }
 
 // ends tells whether a success of f ends its target's life.
@@ -234,7 +257,12 @@ func (a *applier) fenceEnd(c *FenceEnd) *Rejection {
 		return reject("invalid", "result of a fencing %q: must be ok, failed, confirmed or abandoned", c.Result)
 	}
 	f := &fencings[i]
-	f.Result, f.Error, f.Ended = c.Result, c.Error, a.time
+	f.Result, f.Error, f.Ended, f.Cut = c.Result, c.Error, a.time, c.Cut
+	what := f.what()
+	unfenced := f.Action == "on" && f.Device == ""
+	if c.Caller != "" {
+		f.Caller = c.Caller
+	}
 	if c.Device != "" {
 		f.Device = c.Device
 	}
@@ -247,7 +275,10 @@ func (a *applier) fenceEnd(c *FenceEnd) *Rejection {
 	success := c.Result == "ok" || c.Result == "confirmed"
 	e := Event{
 		Kind: "fencing", Node: c.Target.Node, Stage: "fence", Cause: c.Target.cause(), Took: ended.Ended.Sub(ended.Begun),
-		Text: fmt.Sprintf("fencing of %s (%s): %s", c.Target.Node, ended.Action, c.Result),
+		Text: fmt.Sprintf("%s: %s", what, c.Result),
+	}
+	if !ended.ends() {
+		e.Stage, e.Cause = "", ""
 	}
 	if ended.Device != "" {
 		e.Text += " by " + ended.Device
@@ -259,10 +290,42 @@ func (a *applier) fenceEnd(c *FenceEnd) *Rejection {
 		e.Severity = "error"
 	}
 	a.event(e)
-	if m := a.member(c.Target.Node); success && ended.ends() && m != nil && (m.Incarnation.Same(c.Target) || mutant.Is("admit while a fencing is open")) && m.State != NodeFenced {
-		a.enter(m, NodeFenced, "confirmed off")
+	m := a.member(c.Target.Node)
+	if !success || m == nil || !m.Incarnation.Same(c.Target) && !(ended.ends() && mutant.Is("admit while a fencing is open")) {
+		return nil
+	}
+	switch {
+	case unfenced && m.State == NodeOnline:
+		m.setAttribute(UnfencedAttribute, strconv.FormatInt(a.time.Unix(), 10))
+	case ended.ends():
+		a.fenced(m, c.Cut)
 	}
 	return nil
+}
+
+// UnfencedAttribute is the transient node attribute that says since when a node
+// is unfenced (Pacemaker's name).
+const UnfencedAttribute = "#node-unfenced"
+
+// fenced makes m off. Where only storage or network was cut, that holds for the
+// resources that are declared to need it; the node may go on running the others
+// (rule 3).
+func (a *applier) fenced(m *Member, cut bool) {
+	if m.State == NodeFenced && !m.Cut {
+		return
+	}
+	if cut {
+		a.dropHolders(func(g *Grant, h Incarnation) bool {
+			return h.Node == m.Name && h.Boot == m.Incarnation.Boot && a.s.Config.CutBy(g.Resource)
+		})
+	} else {
+		a.releaseBoot(m.Name, m.Incarnation.Boot)
+	}
+	reason := "confirmed off"
+	if m.Cut = cut; cut {
+		reason = "cut off from storage or network; may still run"
+	}
+	a.enter(m, NodeFenced, reason)
 }
 
 // trimFencings drops the oldest ended fencings beyond HistoryLimit, but none that
@@ -284,6 +347,16 @@ func (a *applier) trimFencings() {
 		ended--
 		return true
 	})
+}
+
+// OpenOn returns the open action that switches a node on or unfences it, or nil.
+func (s *State) OpenOn(node string) *Fencing {
+	for i := range s.Fencings {
+		if f := &s.Fencings[i]; f.Open() && !f.ends() && f.Target.Node == node {
+			return f
+		}
+	}
+	return nil
 }
 
 // OpenFencing returns the open fencing of a node that ends its life, or nil.

@@ -123,6 +123,8 @@ func (a *applier) remove(c *Remove) *Rejection {
 		a.releaseBoot(m.Name, m.Incarnation.Boot)
 	case !m.Off():
 		return reject("unsafe", "%s is %s: only a node that is confirmed off can be removed; stop it, or fence it first", c.Node, m.State)
+	case m.Cut:
+		return reject("unsafe", "%s may still run, only its storage or network was cut: power it off and say so: ha fence confirm %s", c.Node, c.Node)
 	case a.s.OpenFencing(c.Node) != nil:
 		return reject("unsafe", "%s is being fenced: wait for the end of that", c.Node)
 	case slices.ContainsFunc(a.s.Grants, func(g Grant) bool { return g.heldBy(c.Node) }):

@@ -49,6 +49,7 @@ type Command struct {
 	MoveDone   *Move             `json:"move_done,omitempty"`  //
 	Transition *TransitionChange `json:"transition,omitempty"` //
 	Event      *Event            `json:"event,omitempty"`      //
+	Device     *DeviceState      `json:"device,omitempty"`     // what was learnt of a fence device
 }
 
 // Init begins a cluster.
@@ -178,6 +179,8 @@ type FenceEnd struct {
 	Device   string      `json:"device,omitempty"`
 	Attempts int         `json:"attempts,omitempty"`
 	Error    string      `json:"error,omitempty"`
+	Caller   string      `json:"caller,omitempty"` // node whose call succeeded, if it is another than the leader
+	Cut      bool        `json:"cut,omitempty"`    // only storage or network was cut
 }
 
 // TransitionChange records the begin and end of a transition.

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -40,7 +41,10 @@ type FenceDevice struct {
 
 // PlugName maps a node to the plug, port or virtual machine that the device
 // knows it by.
-type PlugName struct{ Node, Plug string }
+type PlugName struct {
+	Node string `json:"node,omitempty"`
+	Plug string `json:"plug"`
+}
 
 type nodeDelay struct {
 	node  string
@@ -55,24 +59,31 @@ type fenceAction struct {
 }
 
 // fenceActionNames may be part of pcmk_ACTION_action, _timeout and _retries.
-var fenceActionNames = []string{"reboot", "off", "on", "list", "monitor", "status", "metadata"}
+var fenceActionNames = []string{"reboot", "off", "on", "list", "monitor", "status", "metadata", "validate-all"}
 
 // ParseFenceDevice reads the pcmk_* parameters among params. Others are the
-// agent's and are passed over; an unknown pcmk_* or a bad value is an error.
+// agent's and are passed over; an unknown pcmk_* or a bad value is an error. The
+// device is usable all the same, by what could be read: a slip must not keep a
+// node from being fenced.
 func ParseFenceDevice(params []NVPair) (*FenceDevice, error) {
 	d := &FenceDevice{ActionLimit: 1}
+	var problems []error
 	for _, p := range params {
-		if !strings.HasPrefix(p.Name, "pcmk_") || p.File != "" {
+		if !strings.HasPrefix(p.Name, "pcmk_") {
 			continue
 		}
-		if err := d.set(p.Name, p.Value); err != nil {
-			return nil, fmt.Errorf("fence device parameter %s: %w", p.Name, err)
+		err := fmt.Errorf("is read by the cluster and cannot come from a file")
+		if p.File == "" {
+			err = d.set(p.Name, p.Value)
+		}
+		if err != nil {
+			problems = append(problems, fmt.Errorf("fence device parameter %s: %w", p.Name, err))
 		}
 	}
 	if d.Check == "" && (len(d.Hosts) > 0 || len(d.Map) > 0) {
 		d.Check = HostStatic
 	}
-	return d, nil
+	return d, errors.Join(problems...)
 }
 
 func (d *FenceDevice) set(name, value string) (err error) {
@@ -89,7 +100,12 @@ func (d *FenceDevice) set(name, value string) (err error) {
 	case "pcmk_host_argument":
 		d.Argument = value
 	case "pcmk_action_limit":
-		d.ActionLimit, err = strconv.Atoi(value)
+		if d.ActionLimit, err = strconv.Atoi(value); err == nil && d.ActionLimit < 1 && d.ActionLimit != -1 {
+			err = fmt.Errorf("%q is neither 1 or more nor -1 (no limit)", value)
+		}
+		if err != nil {
+			d.ActionLimit = 1
+		}
 	case "pcmk_delay_max":
 		d.delayMax, err = ParseSeconds(value)
 	case "pcmk_delay_base":

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 )
@@ -91,6 +92,34 @@ func (c *Config) FenceDevices() []*Resource {
 	}
 	walk(c.Resources)
 	return devices
+}
+
+// CutBy tells whether a fencing that cuts storage or network, and not power, ends
+// what a node may have of a resource: its administrator said that it requires
+// unfencing. Fence devices hold nothing on the node that watches them.
+func (c *Config) CutBy(id string) bool {
+	r, top := c.findPath(id)
+	if r == nil || r.Agent.IsFence() {
+		return r != nil
+	}
+	requires := Value(c.ResourceDefaults, "requires")
+	for at := top; at != nil; { // a member follows its group unless it says otherwise
+		own := Value(at.Meta, "requires")
+		for i := range c.Templates {
+			if t := &c.Templates[i]; own == "" && t.ID == at.Template && at.Template != "" {
+				own = Value(t.Meta, "requires")
+			}
+		}
+		requires = cmp.Or(own, requires)
+		var inner *Resource
+		for i := range at.Children {
+			if at != r && at.Children[i].find(id) != nil {
+				inner = &at.Children[i]
+			}
+		}
+		at = inner
+	}
+	return requires == "unfencing"
 }
 
 // ConfiguredID returns the configured id of an instance: "web:0" is one of "web".

@@ -13,12 +13,13 @@ type State struct {
 	Revision uint64    `json:"revision"` // Index of the entry that last changed Config
 	Members  []Member  `json:"members"`  // by name
 
-	Grants   []Grant   `json:"grants,omitempty"`   // by resource instance, role, node
-	Fencings []Fencing `json:"fencings,omitempty"` // open ones, and the newest HistoryLimit ended ones, oldest first
-	Tickets  []Ticket  `json:"tickets,omitempty"`  // by id
-	Tokens   []Token   `json:"tokens,omitempty"`   // join tokens not yet used
-	Removed  []Removed `json:"removed,omitempty"`  // Raft ids that must never be heard again
-	Moves    []Move    `json:"moves,omitempty"`    // one-time wishes not yet fulfilled
+	Grants   []Grant       `json:"grants,omitempty"`   // by resource instance, role, node
+	Fencings []Fencing     `json:"fencings,omitempty"` // open ones, and the newest HistoryLimit ended ones, oldest first
+	Devices  []DeviceState `json:"devices,omitempty"`  // what was learnt of fence devices, by id
+	Tickets  []Ticket      `json:"tickets,omitempty"`  // by id
+	Tokens   []Token       `json:"tokens,omitempty"`   // join tokens not yet used
+	Removed  []Removed     `json:"removed,omitempty"`  // Raft ids that must never be heard again
+	Moves    []Move        `json:"moves,omitempty"`    // one-time wishes not yet fulfilled
 
 	Transition uint64  `json:"transition"`       // number of the last transition begun
 	Events     []Event `json:"events,omitempty"` // newest EventLimit, oldest first
@@ -81,6 +82,9 @@ type Member struct {
 	Version     string      `json:"version,omitempty"`  // of the daemon
 	Links       []string    `json:"links,omitempty"`    // address on each link, by link number
 	CertHash    string      `json:"cert_hash,omitempty"`
+	// Cut: fenced by a device that cuts storage or network only: what does not
+	// require unfencing may still run there.
+	Cut bool `json:"cut,omitempty"`
 
 	// What this incarnation reported of its watchdog: rule 8's arithmetic uses it.
 	WatchdogTimeout time.Duration `json:"watchdog_timeout,omitempty"` // 0: none armed
@@ -119,6 +123,9 @@ type Fencing struct {
 	Ended     time.Time   `json:"ended,omitzero"`
 	Result    string      `json:"result,omitempty"` // "", ok, failed, confirmed (by an administrator), abandoned
 	Error     string      `json:"error,omitempty"`
+	// Cut: only storage or network was cut, the node may go on running: what does
+	// not require unfencing is still held by it (rule 3).
+	Cut bool `json:"cut,omitempty"`
 }
 
 // Open tells whether f has not ended.

@@ -111,6 +111,7 @@ func (s *State) SchedulerConfig() *Config {
 			c.Nodes = append(c.Nodes, Node{ID: m.Name, Name: m.Name})
 		}
 	}
+	c.Resources = s.adaptResources(c.Resources)
 	c.Locations = slices.Clone(c.Locations)
 	for _, m := range s.Moves {
 		for i := range s.Members {
@@ -122,6 +123,44 @@ func (s *State) SchedulerConfig() *Config {
 	}
 	return &c
 }
+
+// adaptResources returns the resources as the scheduler gets them: devices that
+// nodes are unfenced by say so, and what a node still holds of which only storage
+// or network was cut is left alone.
+func (s *State) adaptResources(resources []Resource) []Resource {
+	set := map[string]NVPair{}
+	for i := range s.Devices {
+		if d := &s.Devices[i]; d.Unfences {
+			set[d.ID] = NVPair{Name: "provides", Value: "unfencing"}
+		}
+	}
+	for i := range s.Grants {
+		for _, h := range s.Grants[i].Holders {
+			if m := s.Member(h.Node); m != nil && m.Cut && m.Incarnation.Boot == h.Boot {
+				set[s.Grants[i].Resource] = NVPair{Name: "is-managed", Value: "false"}
+			}
+		}
+	}
+	if len(set) == 0 {
+		return resources
+	}
+	var adapt func(resources []Resource) []Resource
+	adapt = func(resources []Resource) []Resource {
+		resources = slices.Clone(resources)
+		for i := range resources {
+			r := &resources[i]
+			if pair, ok := set[r.ID]; ok {
+				r.Meta = append([]AttrSet{{Score: maxScore, Pairs: []NVPair{pair}}}, r.Meta...)
+			}
+			r.Children = adapt(r.Children)
+		}
+		return resources
+	}
+	return adapt(resources)
+}
+
+// maxScore makes a block of attributes count before all others.
+const maxScore = 1_000_000
 
 // TransitionKey is the text that results carry to say which action of which
 // transition they answer, and what that expected.

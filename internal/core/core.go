@@ -65,6 +65,7 @@ type Core struct {
 	sent      sentResults
 	failover  failover
 	two       pairing
+	helping   []*help
 	graces    map[string]time.Duration // announced restarts of daemons: until when silence is no loss
 	forked    string                   // node that is heard and whose history and ours have parted
 	toldStale time.Duration            // before which no node is told anew that its state is old

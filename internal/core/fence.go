@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	"linuxha/internal/cluster"
@@ -13,27 +14,51 @@ import (
 // beginFencing returns the fencing of a member that is (about to be) lost; nil if
 // none may or can begin.
 func (c *Core) beginFencing(m *cluster.Member, reason string) *cluster.FenceBegin {
-	if !c.state.Config.FencingEnabled() || c.state.OpenFencing(m.Name) != nil || !c.fences.MayBegin(c.now.Mono, m.Name) {
-		return nil
-	}
-	if c.fencingsUnderWay() >= max(1, (len(c.state.Members)-1)/2) {
-		return nil
-	}
 	action := c.fenceAction()
-	if len(fencing.Routes(&c.state.Config, m.Name, action)) == 0 {
+	if !c.state.Config.FencingEnabled() || c.state.OpenFencing(m.Name) != nil || !c.fences.MayBegin(c.now.Mono, m.Name, action) {
+		return nil
+	}
+	if len(fencing.Routes(c.state, m.Name, action)) == 0 || c.tooMany(m.Name) {
 		return nil
 	}
 	return &cluster.FenceBegin{Target: m.Incarnation, Action: action, Reason: reason, Caller: c.self.Node}
 }
 
-// routes returns the ways of fencing a node.
-func (c *Core) routes(target, action string) []fencing.Route {
-	return fencing.Routes(&c.state.Config, target, action)
+// routes returns the ways of carrying a fencing out.
+func (c *Core) routes(f *cluster.Fencing) []fencing.Route {
+	if f.Action == "on" && f.Device != "" {
+		return fencing.PowerBack(c.state, f.Target.Node, f.Device)
+	}
+	return fencing.Routes(c.state, f.Target.Node, f.Action)
+}
+
+// tooMany tells whether the fencing of one more node would go beyond the limit: no
+// more than a minority, or one, before the membership is smaller, unless
+// fencing_max_nodes says otherwise. A fault of our own must not shoot a whole
+// cluster: beyond the limit it stands still and says so.
+func (c *Core) tooMany(node string) bool {
+	limit := max(1, (len(c.state.Members)-1)/2)
+	if n, err := strconv.Atoi(c.state.Config.Option("fencing-max-nodes")); err == nil && n > 0 {
+		limit = n
+	}
+	if c.fencingsUnderWay() < limit {
+		c.lead.limited = 0
+		delete(c.lead.alarmed, "too many fencings")
+		return false
+	}
+	if c.lead.limited == 0 {
+		c.lead.limited = c.now.Mono
+	}
+	if c.now.Mono-c.lead.limited < max(startGrace, 10*c.detector.Times().Dead) {
+		return true // the membership is about to get smaller
+	}
+	c.alarm("too many fencings", node, fmt.Sprintf(
+		"%s is not fenced: at most %d nodes are fenced before the membership is smaller (fencing_max_nodes); look for a common cause, or fence it yourself: ha fence %s", node, limit, node))
+	return true
 }
 
 // fencingsUnderWay counts the nodes that are being fenced, or were and still
-// vote: no more than a minority, or one, before the membership is smaller. A
-// fault of our own must not shoot a whole cluster.
+// vote.
 func (c *Core) fencingsUnderWay() int {
 	count := 0
 	for i := range c.state.Members {
@@ -48,7 +73,8 @@ func (c *Core) fencingsUnderWay() int {
 
 // fenceAction is what a lost node is fenced with.
 func (c *Core) fenceAction() string {
-	if c.state.Config.Option("fencing-action", "stonith-action") == "off" {
+	switch c.state.Config.Option("fencing-action", "stonith-action") {
+	case "off", "poweroff":
 		return "off"
 	}
 	return "reboot"
@@ -63,7 +89,7 @@ func (c *Core) leadFencing() {
 			if begin := c.beginFencing(m, m.Reason); begin != nil && c.mustFence(m) {
 				c.want("fence/"+m.Name, cluster.Command{Fence: begin})
 			}
-			if m.WatchdogTimeout == 0 && (!c.state.Config.FencingEnabled() || len(c.routes(m.Name, c.fenceAction())) == 0) {
+			if m.WatchdogTimeout == 0 && (!c.state.Config.FencingEnabled() || len(fencing.Routes(c.state, m.Name, c.fenceAction())) == 0) {
 				c.alarm("unfenceable/"+causeOf(m.Incarnation), m.Name, fmt.Sprintf(
 					"%s is lost and no device can fence it: what it ran is not recovered; make sure that it is off, then say: ha fence confirm %s", m.Name, m.Name))
 			}
@@ -72,8 +98,9 @@ func (c *Core) leadFencing() {
 	for _, t := range c.fences.Review(now, c.state, c.routes, c.headStart) {
 		c.trace("%s", t)
 	}
-	for _, id := range c.fences.Due(now) {
-		if f := c.fencingByID(id); f != nil && f.Target.Node == c.self.Node {
+	c.endPointless()
+	for _, id := range c.fences.Due(now, c.callers) {
+		if f := c.fencingByID(id); f != nil && f.Target.Node == c.self.Node && f.Action != "on" {
 			continue // doLead hands over
 		}
 		c.confirmThen(func() {
@@ -82,20 +109,80 @@ func (c *Core) leadFencing() {
 				return
 			}
 			if call := c.fences.Call(id); call != nil {
-				c.trace("calls %s to %s %s, attempt %d", call.Device, call.Action, call.Target.Node, call.Attempt)
-				c.out.Fences = append(c.out.Fences, *call)
+				c.callDevice(*call)
 			}
 		})
 	}
+	c.keepOrders()
 	for _, end := range c.fences.Ended() {
-		if c.want(fmt.Sprintf("fenced/%d", end.ID), cluster.Command{FenceDone: &end}) {
+		f := c.fencingByID(end.ID)
+		if f == nil {
+			continue
+		}
+		commands := []cluster.Command{{FenceDone: &end}}
+		if back := c.powerBack(f, &end); back != nil {
+			commands = append(commands, cluster.Command{Fence: back})
+		}
+		if c.want(fmt.Sprintf("fenced/%d", end.ID), commands...) {
 			c.trace("fencing %d of %s: %s %s", end.ID, end.Target.Node, end.Result, end.Error)
 			if end.Result == "ok" {
-				c.fences.Succeeded(end.Target.Node)
+				c.fences.Succeeded(end.Target.Node, f.Action)
 			} else {
-				c.fences.Failed(now, end.Target.Node)
+				c.fences.Failed(now, end.Target.Node, f.Action)
 			}
 		}
+	}
+	c.learnDevices()
+}
+
+// callDevice has a device called, by this node or by another.
+func (c *Core) callDevice(call event.FenceCall) {
+	if !call.Asks() {
+		c.trace("calls %s to %s %s, attempt %d %s", call.Device, call.Action, call.Target.Node, call.Attempt, call.Caller)
+	}
+	if call.Caller == "" {
+		c.out.Fences = append(c.out.Fences, call)
+		return
+	}
+	c.orderCall(call)
+}
+
+// powerBack is what follows a reboot by several devices: they were all switched
+// off, which is what recovery waits for, and are switched on again.
+func (c *Core) powerBack(f *cluster.Fencing, end *cluster.FenceEnd) *cluster.FenceBegin {
+	if f.Action != "reboot" || end.Result != "ok" {
+		return nil
+	}
+	for _, r := range c.routes(f) {
+		if r.PowerBack != "" && r.Uses(end.Device) {
+			return &cluster.FenceBegin{Target: f.Target, Action: "on", Device: r.PowerBack, Reason: "after the fencing by " + r.PowerBack, Caller: c.self.Node}
+		}
+	}
+	return nil
+}
+
+// endPointless ends what would switch on or unfence a node that is not to be: one
+// that is no longer online, or is to be fenced. A call under way is waited for.
+func (c *Core) endPointless() {
+	for i := range c.state.Fencings {
+		f := &c.state.Fencings[i]
+		if !f.Open() || f.Action != "on" {
+			continue
+		}
+		m := c.state.Member(f.Target.Node)
+		fits := m != nil && m.Incarnation.Same(f.Target) && c.state.OpenFencing(m.Name) == nil
+		if fits && f.Device == "" {
+			fits = m.State == cluster.NodeOnline
+		}
+		if fits && f.Device != "" {
+			fits = m.State == cluster.NodeFenced
+		}
+		if busy, _ := c.fences.Busy(f.ID); fits || busy || c.mayBeCalled(f) {
+			continue
+		}
+		c.want(fmt.Sprintf("fenced/%d", f.ID), cluster.Command{FenceDone: &cluster.FenceEnd{
+			ID: f.ID, Target: f.Target, Result: "failed", Error: "the node is in another state now",
+		}})
 	}
 }
 
@@ -115,10 +202,21 @@ func (c *Core) fencingByID(id uint64) *cluster.Fencing {
 	return nil
 }
 
-// headStart is how long the first call of a device for target waits.
-func (c *Core) headStart(target, action string) time.Duration {
-	base, extra := fencing.Delay(&c.state.Config, target, action)
-	return base + c.random.upTo(extra)
+// headStart is how long the first call for a fencing waits: as the device says
+// and, where an unfencing or a switching on that a former leader began may still
+// be under way, as long as that can last. It could undo a cut, or put one of
+// several power supplies on again between the others.
+func (c *Core) headStart(f *cluster.Fencing) time.Duration {
+	if f.Action == "on" {
+		return 0
+	}
+	routes := c.routes(f)
+	base, extra := fencing.Delay(c.state, routes, f.Target.Node)
+	wait := base + c.random.upTo(extra)
+	if open := c.state.OpenOn(f.Target.Node); open != nil && len(routes) > 0 && !routes[0].Alone() && c.mayBeCalled(open) {
+		wait = max(wait, c.lead.since+c.longestCall(open)-c.now.Mono)
+	}
+	return wait
 }
 
 // fenceCalled takes a device's answer.
@@ -127,11 +225,21 @@ func (c *Core) fenceCalled(e event.FenceCalled) {
 	if !e.OK {
 		verdict = "failed: " + e.Error
 	}
-	c.trace("%s %s of %s %s after %v", e.Call.Device, e.Call.Action, e.Call.Target.Node, verdict, e.Took)
+	if e.Call.Caller == c.self.Node {
+		c.helped(e)
+		return
+	}
+	if !e.Call.Asks() {
+		c.trace("%s %s of %s %s after %v", e.Call.Device, e.Call.Action, e.Call.Target.Node, verdict, e.Took)
+	}
 	switch {
 	case e.Call.ID&localFence != 0:
 		c.two.vote.Called(c.now.Mono, e)
-	case c.lead.term != 0:
+	case c.lead.term == 0:
+	case e.Call.ID&learning != 0:
+		c.learnt(e)
+	default:
+		c.lead.unable[e.Call.Device] = !e.OK
 		e.OK = e.OK || mutant.Is("a failed fencing counts")
 		c.fences.Called(c.now.Mono, e)
 	}
@@ -149,12 +257,18 @@ func (c *Core) endOutlived(f *cluster.Fencing) {
 	if ever || f.Caller != c.self.Node || c.fencingOlder(f) {
 		result = "failed"
 	}
-	if !ever && result == "failed" && c.now.Mono-c.lead.since < c.longestCall(f) && c.callerMayCall(f) {
+	if !ever && result == "failed" && c.mayBeCalled(f) {
 		return
 	}
 	c.want(fmt.Sprintf("fenced/%d", f.ID), cluster.Command{FenceDone: &cluster.FenceEnd{
 		ID: f.ID, Target: f.Target, Result: result, Error: "the node has booted anew",
 	}})
+}
+
+// mayBeCalled tells whether a call that a former leader made, or ordered, for f may
+// still be under way.
+func (c *Core) mayBeCalled(f *cluster.Fencing) bool {
+	return (f.Caller != c.self.Node || c.fencingOlder(f)) && c.now.Mono-c.lead.since < c.longestCall(f) && c.othersMayCall(f)
 }
 
 // fencingOlder tells whether f began before this node led.
@@ -167,17 +281,21 @@ func (c *Core) fencingOlder(f *cluster.Fencing) bool {
 	return false
 }
 
-// callerMayCall tells whether the daemon that called the device for f may still
-// do so: not if its node is off.
-func (c *Core) callerMayCall(f *cluster.Fencing) bool {
-	m := c.state.Member(f.Caller)
-	return m != nil && !m.Off()
+// othersMayCall tells whether some daemon may still call a device for f: the
+// former leader's, or that of a node that it asked to. None does whose node is off.
+func (c *Core) othersMayCall(f *cluster.Fencing) bool {
+	for i := range c.state.Members {
+		if m := &c.state.Members[i]; m.Name != c.self.Node && (m.Name != f.Target.Node || f.Action == "on") && !m.Off() {
+			return true
+		}
+	}
+	return false
 }
 
 // longestCall bounds how long a call for f can last.
 func (c *Core) longestCall(f *cluster.Fencing) time.Duration {
 	var longest time.Duration
-	for _, r := range fencing.Routes(&c.state.Config, f.Target.Node, f.Action) {
+	for _, r := range c.routes(f) {
 		for _, s := range r.Steps {
 			longest = max(longest, s.Call.Timeout)
 		}

@@ -36,6 +36,11 @@ type leadership struct {
 	suspects   map[string]time.Duration              // members that are silent: since when the others are asked
 	handover   time.Duration                         // last attempt
 	inherited  []uint64                              // fencings that were open when it began to lead
+	orders     []*deviceCall                         // calls of fence devices that other nodes make
+	unable     map[string]bool                       // fence devices whose last call by this node failed
+	limited    time.Duration                         // since when no more nodes may be fenced; 0: they may
+	studies    []*study                              // of the fence devices
+	studied    uint64                                // the revision of the configuration that studies are of
 }
 
 // wish is a command that was proposed.
@@ -126,6 +131,7 @@ func (c *Core) assume() {
 	c.lead = leadership{
 		term: c.raft.Term(), start: last, since: c.now.Mono,
 		wishes: map[string]wish{}, alarmed: map[string]bool{}, rounds: map[uint64]func(){}, suspects: map[string]time.Duration{}, departures: map[string]departure{}, lostSince: map[cluster.Incarnation]time.Duration{},
+		unable: map[string]bool{},
 	}
 	if e.lost.node != "" {
 		c.lead.elected = max(c.now.Mono-e.lost.at, 1)

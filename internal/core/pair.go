@@ -97,7 +97,8 @@ func (c *Core) keepPair() {
 	})
 	for _, end := range c.fences.Ended() {
 		// One that was committed while there still was a majority is as good a vote.
-		if end.Result == "ok" && slices.Contains(targets, end.Target) && c.deviceEndsBoot(end.Target.Node, end.Device) {
+		f := c.fencingByID(end.ID)
+		if end.Result == "ok" && (!end.Cut || mutant.Is("a device that leaves the boot alive is a vote")) && f != nil && f.Action != "on" && slices.Contains(targets, end.Target) {
 			c.voted(end, targets)
 			return
 		}
@@ -108,7 +109,12 @@ func (c *Core) keepPair() {
 				continue // its answer may be the vote
 			}
 		}
-		if slices.ContainsFunc(p.open, func(f cluster.Fencing) bool { return f.Target.Node == t.Node }) || !p.vote.MayBegin(c.now.Mono, t.Node) {
+		if f := c.state.OpenOn(t.Node); f != nil {
+			if busy, _ := c.fences.Busy(f.ID); busy {
+				continue // it could switch on again what the vote switches off
+			}
+		}
+		if slices.ContainsFunc(p.open, func(f cluster.Fencing) bool { return f.Target.Node == t.Node }) || !p.vote.MayBegin(c.now.Mono, t.Node, c.fenceAction()) {
 			continue
 		}
 		p.nextID++
@@ -118,13 +124,13 @@ func (c *Core) keepPair() {
 		c.disk.identity = true // the intent is synced before the call
 		c.trace("goes for the vote: fences %s", t.Node)
 	}
-	for _, t := range p.vote.Review(c.now.Mono, &cluster.State{Fencings: p.open}, c.endingRoutes, c.pairHeadStart) {
+	for _, t := range p.vote.Review(c.now.Mono, &cluster.State{Fencings: p.open}, c.voteRoutes, c.pairHeadStart) {
 		c.trace("%s", t)
 	}
 	if c.disk.identity || c.disk.out {
 		return
 	}
-	for _, id := range p.vote.Due(c.now.Mono) {
+	for _, id := range p.vote.Due(c.now.Mono, onlySelf) {
 		if call := p.vote.Call(id); call != nil {
 			c.trace("calls %s to %s %s, attempt %d", call.Device, call.Action, call.Target.Node, call.Attempt)
 			c.out.Fences = append(c.out.Fences, *call)
@@ -142,10 +148,10 @@ func (c *Core) voted(end cluster.FenceEnd, targets []cluster.Incarnation) {
 	p.open = slices.DeleteFunc(p.open, func(f cluster.Fencing) bool { return f.ID == end.ID })
 	c.trace("vote: fencing of %s: %s %s", name, end.Result, end.Error)
 	if end.Result != "ok" && !mutant.Is("a failed fencing is a vote") {
-		p.vote.Failed(c.now.Mono, name)
+		p.vote.Failed(c.now.Mono, name, c.fenceAction())
 		return
 	}
-	p.vote.Succeeded(name)
+	p.vote.Succeeded(name, c.fenceAction())
 	if slices.Contains(p.unsure, name) {
 		p.unsure = slices.DeleteFunc(p.unsure, func(x string) bool { return x == name })
 		return
@@ -229,24 +235,25 @@ func (c *Core) mayNotVote(m *cluster.Member) string {
 // endingRoutes returns the ways of fencing that end a node's boot.
 func (c *Core) endingRoutes(name, action string) []fencing.Route {
 	if mutant.Is("a device that leaves the boot alive is a vote") {
-		return fencing.Routes(&c.state.Config, name, action)
+		return fencing.Routes(c.state, name, action)
 	}
-	return fencing.EndingBoot(&c.state.Config, fencing.Routes(&c.state.Config, name, action))
+	return fencing.EndingBoot(fencing.Routes(c.state, name, action))
 }
 
-// deviceEndsBoot tells whether a success of device ends a node's boot.
-func (c *Core) deviceEndsBoot(name, device string) bool {
-	return slices.ContainsFunc(c.endingRoutes(name, c.fenceAction()), func(r fencing.Route) bool {
-		return slices.ContainsFunc(r.Steps, func(s fencing.Step) bool { return s.Call.Device == device })
-	})
+func (c *Core) voteRoutes(f *cluster.Fencing) []fencing.Route {
+	return c.endingRoutes(f.Target.Node, f.Action)
 }
+
+// onlySelf: nobody else can be asked to call a device for a vote.
+func onlySelf(string, fencing.Step) []string { return []string{""} }
 
 // pairHeadStart is the delay before the first call: what the device has, and what
 // priority_fencing_delay gives a target that runs what matters more; where both
 // matter alike it would only cost time.
-func (c *Core) pairHeadStart(target, action string) time.Duration {
-	delay := c.headStart(target, action)
-	if extra, ok := fencing.Duration(c.state.Config.Option("priority-fencing-delay")); ok && c.priorityOf(c.self.Node) < c.priorityOf(target) {
+func (c *Core) pairHeadStart(f *cluster.Fencing) time.Duration {
+	base, extra := fencing.Delay(c.state, c.voteRoutes(f), f.Target.Node)
+	delay := base + c.random.upTo(extra)
+	if extra, err := cluster.ParseSeconds(c.state.Config.Option("priority-fencing-delay")); err == nil && c.priorityOf(c.self.Node) < c.priorityOf(f.Target.Node) {
 		delay += extra
 	}
 	return delay
@@ -378,6 +385,9 @@ func (c *Core) forkCommands() []cluster.Command {
 			}})
 		}
 		commands = append(commands, cluster.Command{FenceDone: &cluster.FenceEnd{Target: m.Incarnation, Result: f.Result, Device: f.Device}})
+		if back := c.powerBack(&cluster.Fencing{Target: m.Incarnation, Action: c.fenceAction()}, &cluster.FenceEnd{Result: f.Result, Device: f.Device}); back != nil {
+			commands = append(commands, cluster.Command{Fence: back})
+		}
 		if f.Result != "confirmed" {
 			commands = append(commands, cluster.Command{Event: &cluster.Event{Kind: "fencing", Node: name, Cause: causeOf(m.Incarnation), Stage: "fence", Took: f.Took,
 				Text: fmt.Sprintf("%s was fenced: that was the vote, %s goes on alone", name, c.self.Node)}})

@@ -259,7 +259,7 @@ func (c *Core) carryOutFence(p proposal) *event.Refusal {
 		return refuse("not-found", "there is no node %s", f.Node)
 	case !c.state.Config.FencingEnabled():
 		return refuse("unsafe", "fencing is switched off in the configuration")
-	case len(fencing.Routes(&c.state.Config, f.Node, action)) == 0:
+	case len(fencing.Routes(c.state, f.Node, action)) == 0:
 		return refuse("not-found", "no fence device can %s %s: configure one, or cut its power by hand and say: ha fence confirm %s", action, f.Node, f.Node)
 	case f.Node == c.self.Node:
 		// The next leader is asked anew.
@@ -292,7 +292,7 @@ func (c *Core) carryOutConfirm(p proposal) *event.Refusal {
 	switch {
 	case m == nil:
 		return refuse("not-found", "there is no node %s", name)
-	case m.Off():
+	case m.Off() && !m.Cut:
 		return refuse("conflict", "%s is %s already", name, m.State)
 	case name == c.self.Node:
 		return refuse("unsafe", "%s is up: it answers this", name)
@@ -300,7 +300,7 @@ func (c *Core) carryOutConfirm(p proposal) *event.Refusal {
 	if who := c.hearer(name); who != "" && !mutant.Is("confirm what is heard") {
 		return refuse("unsafe", "%s still hears %s: it is not off; cut its power and repeat", who, name)
 	}
-	if m.State != cluster.NodeLost {
+	if m.State != cluster.NodeLost && !m.Cut {
 		return refuse("conflict", "%s is %s, not lost: there is nothing to confirm", name, m.State)
 	}
 	var commands []cluster.Command

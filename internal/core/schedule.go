@@ -165,10 +165,21 @@ func (c *Core) takeEngine() {
 // fenceWish begins a fencing that a plan asks for, unless one is open already.
 func (c *Core) fenceWish(f transition.Fence) {
 	m := c.state.Member(f.Node)
-	if m == nil || m.Off() || c.state.OpenFencing(f.Node) != nil || !c.fences.MayBegin(c.now.Mono, f.Node) {
+	if m == nil || m.Off() || c.state.OpenFencing(f.Node) != nil || !c.fences.MayBegin(c.now.Mono, f.Node, f.Action) {
 		return
 	}
-	if len(fencing.Routes(&c.state.Config, f.Node, f.Action)) == 0 {
+	if f.Action == "poweroff" {
+		f.Action = "off"
+	}
+	if f.Action == "on" {
+		if m.State == cluster.NodeOnline && c.state.OpenOn(f.Node) == nil {
+			c.want("unfence/"+f.Node, cluster.Command{Fence: &cluster.FenceBegin{
+				Target: m.Incarnation, Action: f.Action, Reason: f.Reason, Caller: c.self.Node,
+			}})
+		}
+		return
+	}
+	if len(fencing.Routes(c.state, f.Node, f.Action)) == 0 {
 		c.trace("a plan wants %s fenced, but no device can", f.Node)
 		return
 	}
@@ -177,6 +188,9 @@ func (c *Core) fenceWish(f transition.Fence) {
 		if !c.transferToAny() {
 			c.trace("a plan wants this node fenced, but nobody can take over to do it")
 		}
+		return
+	}
+	if c.tooMany(f.Node) {
 		return
 	}
 	c.want("fence/"+f.Node, cluster.Command{Fence: &cluster.FenceBegin{

@@ -99,6 +99,12 @@ func (c *Core) received(e event.MessageReceived) (news bool) {
 		c.proposed(m)
 	case m.Answer != nil:
 		c.answered(m.Answer)
+	case m.Fence != nil:
+		c.orderedCall(m)
+	case m.Fenced != nil:
+		if c.lead.term != 0 && m.For == c.self && m.Term >= c.lead.term {
+			c.orderAnswered(m.From, m.Fenced)
+		}
 	case m.Leave != nil:
 		c.leaves(m.From, m.Leave)
 	case m.Stale != nil:

@@ -14,16 +14,19 @@ import (
 // world is a few cores with a perfect disk and a network that can be cut: just
 // enough to see the core work. The real simulator is internal/sim.
 type world struct {
-	t          *testing.T
-	now        time.Duration
-	queue      eventQueue
-	order      int
-	nodes      map[string]*node
-	names      []string
-	cut        map[[2]string]bool
-	log        []string
-	fail       bool   // fence devices fail
-	deaf       string // gets no Raft messages
+	t     *testing.T
+	now   time.Duration
+	queue eventQueue
+	order int
+	nodes map[string]*node
+	names []string
+	cut   map[[2]string]bool
+	log   []string
+	fail  bool   // fence devices fail
+	deaf  string // gets no Raft messages
+	cuts  bool   // fence devices cut storage, not power
+	// device answers calls.
+	device     func(caller string, call event.FenceCall) event.FenceCalled
 	calls      []event.FenceCall
 	lastRaftID uint64
 	starts     uint64
@@ -77,7 +80,12 @@ func (w *world) after(d time.Duration, do func()) {
 
 // newWorld forms a cluster of the named nodes: the first begins it, the others are admitted.
 func newWorld(t *testing.T, config cluster.Config, names ...string) *world {
-	w := &world{t: t, now: time.Hour, nodes: map[string]*node{}, names: names, cut: map[[2]string]bool{}, lastRaftID: 200}
+	return newWorldWith(t, config, powerDevice, names...)
+}
+
+// newWorldWith is newWorld with other fence devices.
+func newWorldWith(t *testing.T, config cluster.Config, device func(caller string, call event.FenceCall) event.FenceCalled, names ...string) *world {
+	w := &world{device: device, t: t, now: time.Hour, nodes: map[string]*node{}, names: names, cut: map[[2]string]bool{}, lastRaftID: 200}
 	lineage := cluster.Lineage{ID: "0123456789abcdef0123456789abcdef"}
 	first := cluster.Member{Name: names[0], RaftID: 101, Links: []string{"l0"}}
 	commands := []cluster.Command{{Init: &cluster.Init{Lineage: lineage, Config: config, First: first}}}
@@ -259,13 +267,22 @@ func (n *node) ready() {
 		later(5*time.Millisecond, func() { n.step(event.OperationDone{Result: n.run(op)}) })
 	}
 	for _, call := range r.Fences {
+		if call.Asks() {
+			e := w.device(n.name, call)
+			later(5*time.Millisecond, func() { n.step(e) })
+			continue
+		}
 		w.calls = append(w.calls, call)
 		later(10*time.Millisecond, func() {
-			ok := !w.fail && n.core != nil
-			if target := w.nodes[call.Target.Node]; ok && target != nil {
+			e := w.device(n.name, call)
+			e.OK = e.OK && !w.fail && n.core != nil
+			if target := w.nodes[call.Target.Node]; e.OK && target != nil && call.Action != "on" && !w.cuts {
 				target.crash()
 			}
-			n.step(event.FenceCalled{Call: call, OK: ok, Error: map[bool]string{false: "no power"}[ok], Took: 10 * time.Millisecond})
+			if !e.OK && e.Error == "" {
+				e.Error = "no power"
+			}
+			n.step(e)
 		})
 	}
 	if s := r.Schedule; s != nil {
@@ -346,6 +363,20 @@ func (n *node) rejoin(life int, asked uint64) {
 	again(id)
 }
 
+// powerDevice is an ordinary device that cuts power and always succeeds.
+func powerDevice(_ string, call event.FenceCall) event.FenceCalled {
+	return answer(call, "on", "off", "reboot", "status", "monitor")
+}
+
+// answer is a success, with what the agent can.
+func answer(call event.FenceCall, actions ...string) event.FenceCalled {
+	e := event.FenceCalled{Call: call, OK: true, Took: 10 * time.Millisecond}
+	for _, a := range actions {
+		e.Actions = append(e.Actions, cluster.AdvisedAction{Name: a})
+	}
+	return e
+}
+
 // run is a service that always does as it is told.
 func (n *node) run(op event.Operation) event.Result {
 	r := event.Result{ID: op.ID, Started: n.w.wall(), Duration: 5 * time.Millisecond}
@@ -375,7 +406,7 @@ func (n *node) run(op event.Operation) event.Result {
 // name, and stays where it is; unclean nodes are fenced first.
 func (w *world) plan(s *event.ScheduleRequest) *cluster.Plan {
 	p := &cluster.Plan{}
-	if s.Config.FindResource("web") == nil {
+	if r := s.Config.FindResource("web"); r == nil || cluster.Value(r.Meta, "is-managed") == "false" {
 		return p
 	}
 	add := func(a cluster.Action) int {
@@ -424,11 +455,23 @@ func (w *world) plan(s *event.ScheduleRequest) *cluster.Plan {
 		}
 	}
 	if on == "" && target != "" {
+		if cluster.Value(s.Config.FindResource("web").Meta, "requires") == "unfencing" && cluster.Value(attributesOf(s.Status, target), cluster.UnfencedAttribute) == "" {
+			before = append(before, add(cluster.Action{Kind: cluster.ActionFence, Node: target, Detail: "on"}))
+		}
 		start := web
 		start.Kind, start.Node, start.After = cluster.ActionStart, target, before
 		add(start)
 	}
 	return p
+}
+
+func attributesOf(s *cluster.Status, node string) []cluster.AttrSet {
+	for i := range s.Nodes {
+		if s.Nodes[i].Name == node {
+			return s.Nodes[i].Attributes
+		}
+	}
+	return nil
 }
 
 // describe logs what every node thinks.

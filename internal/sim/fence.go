@@ -3,6 +3,7 @@ package sim
 import (
 	"time"
 
+	"linuxha/internal/cluster"
 	"linuxha/internal/core/event"
 )
 
@@ -16,6 +17,10 @@ type device struct {
 // it cut the power. What was asked of it may happen though nobody waits any more.
 func (h *Host) fence(call event.FenceCall) {
 	w := h.w
+	if call.Asks() {
+		h.askDevice(call)
+		return
+	}
 	target := w.byName[call.Target.Node]
 	life, boot := h.life, h.boots
 	w.note("%s: %s %s of %s (incarnation %d) called, delay %v", h.name, call.Device, call.Action, call.Target.Node, call.Target.Counter, call.Delay)
@@ -67,6 +72,20 @@ func (h *Host) fence(call event.FenceCall) {
 			}
 		}, false)
 	})
+}
+
+// askDevice answers a question that changes nothing: what the agent can.
+func (h *Host) askDevice(call event.FenceCall) {
+	takes := h.w.between(10*time.Millisecond, 300*time.Millisecond)
+	e := event.FenceCalled{Call: call, OK: h.w.now >= h.w.device.fails, Took: takes}
+	if !e.OK {
+		e.Error = "the device does not answer"
+	} else {
+		for _, action := range []string{"on", "off", "reboot", "monitor"} {
+			e.Actions = append(e.Actions, cluster.AdvisedAction{Name: action})
+		}
+	}
+	h.inLife(takes, func() { h.daemonStep(e) })
 }
 
 // shoot cuts a host's power, and gives it back after a reboot; one that was

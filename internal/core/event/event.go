@@ -73,6 +73,8 @@ type FenceCalled struct {
 	Error  string
 	Took   time.Duration
 	Output string // bounded; list and status output
+	// Actions are what the agent says that it can, if it was asked for metadata.
+	Actions []cluster.AdvisedAction
 }
 
 // Scheduled answers Ready.Schedule.

@@ -38,7 +38,7 @@ type Message struct {
 	Contact  *Contact     `json:"contact,omitempty"`
 	Propose  *Proposal    `json:"propose,omitempty"`
 	Answer   *Reply       `json:"answer,omitempty"` // of a Proposal
-	Fence    *FenceCall   `json:"fence,omitempty"`  // call this device
+	Fence    *FenceOrder  `json:"fence,omitempty"`  // leader to a node: call this device
 	Fenced   *FenceResult `json:"fenced,omitempty"` // its answer
 	Leave    *Leave       `json:"leave,omitempty"`
 	Stale    *Stale       `json:"stale,omitempty"`
@@ -109,12 +109,25 @@ type Proposal struct {
 	Request Request `json:"request"`
 }
 
-// FenceResult answers a Fence.
+// FenceOrder asks a node to call a fence device. A call that changes something
+// takes two: the first asks whether the node is ready, the second, given once a
+// majority has confirmed the leader since, is obeyed for a short time only. So no
+// call begins that the leader has given up waiting for.
+type FenceOrder struct {
+	Call FenceCall `json:"call"`
+	Go   bool      `json:"go,omitempty"`
+}
+
+// FenceResult answers a FenceOrder: Ready to the first, the device's answer to
+// the second.
 type FenceResult struct {
-	Call  FenceCall     `json:"call"`
-	OK    bool          `json:"ok"`
-	Error string        `json:"error,omitempty"`
-	Took  time.Duration `json:"took"`
+	Call    FenceCall               `json:"call"` // without Params
+	Ready   bool                    `json:"ready,omitempty"`
+	OK      bool                    `json:"ok"`
+	Error   string                  `json:"error,omitempty"`
+	Took    time.Duration           `json:"took"`
+	Output  string                  `json:"output,omitempty"`
+	Actions []cluster.AdvisedAction `json:"actions,omitempty"`
 }
 
 // Leave announces an orderly stop; Restart: the daemon comes back shortly and

@@ -140,15 +140,22 @@ type Result struct {
 
 // FenceCall is one call of a fence device by this node.
 type FenceCall struct {
-	ID      uint64 // of the cluster.Fencing; 0 for monitoring of the device
-	Target  cluster.Incarnation
-	Device  string // resource id
-	Agent   cluster.Agent
-	Action  string           // off, reboot, on, status, monitor, list
-	Params  []cluster.NVPair // of the device as configured, pcmk_* included: the agent layer derives plug and nodename
-	Timeout time.Duration
-	Delay   time.Duration // wait before calling (head start)
-	Attempt int
+	ID      uint64              `json:"id"`               // of the cluster.Fencing; otherwise what the core makes of it
+	Order   uint64              `json:"order,omitempty"`  // tells the calls of one caller apart
+	Caller  string              `json:"caller,omitempty"` // node that calls the device for the leader; "": the leader itself
+	Target  cluster.Incarnation `json:"target,omitzero"`
+	Device  string              `json:"device"` // resource id
+	Agent   cluster.Agent       `json:"agent"`
+	Action  string              `json:"action"`           // off, reboot, on; status, list, metadata change nothing
+	Params  []cluster.NVPair    `json:"params,omitempty"` // of the device as configured, pcmk_* included: the agent layer derives plug and nodename
+	Timeout time.Duration       `json:"timeout"`
+	Delay   time.Duration       `json:"delay,omitempty"` // wait before calling (head start)
+	Attempt int                 `json:"attempt,omitempty"`
+}
+
+// Asks tells whether the call changes nothing: it only asks the device.
+func (c *FenceCall) Asks() bool {
+	return c.Action == "metadata" || c.Action == "list" || c.Action == "status" || c.Action == "monitor"
 }
 
 // ScheduleRequest asks for a Plan; only the newest ID matters.

@@ -1,5 +1,5 @@
 // Package fencing decides by which devices a node is cut off, and walks through
-// them: levels, devices in a level, attempts.
+// them: levels, devices in a level, callers, attempts.
 package fencing
 
 import (
@@ -15,107 +15,114 @@ import (
 	"linuxha/internal/core/event"
 )
 
-const (
-	defaultTimeout  = 60 * time.Second // Pacemaker's stonith-timeout
-	defaultAttempts = 2                // Pacemaker's pcmk_ACTION_retries
-)
+// defaultTimeout is Pacemaker's stonith-timeout.
+const defaultTimeout = 60 * time.Second
 
 // Step is one action of one device.
 type Step struct {
-	Call     event.FenceCall // ID, Target and Attempt are filled when it is called
-	Attempts int
-	Optional bool // its failure does not undo the success: power on after off
+	Call     event.FenceCall // ID, Target, Order, Caller and Attempt are filled when it is called
+	Attempts int             // within Call.Timeout
+	Optional bool            // the other steps count though it fails: power back after off
+	Limit    int             // calls of the device at once; -1 unlimited
+	OnTarget bool            // the target itself has to call the device
+	Power    bool            // its success ends the target's boot
 }
 
 // Route is one way to fence a target: all its steps, in order.
 type Route struct {
 	Level int
 	Steps []Step
+	// PowerBack are the devices, by id with commas between, that are to be
+	// switched on once all Steps have switched off.
+	PowerBack string
+}
+
+// Alone tells whether the target's boot ends by one call of one device.
+func (r Route) Alone() bool { return len(r.Steps) == 1 && r.Steps[0].Power }
+
+// Uses tells whether a device is part of r.
+func (r Route) Uses(device string) bool {
+	return slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Call.Device == device })
+}
+
+// EndsBoot tells whether the success of r surely ends the target's boot: devices
+// that cut storage or network only do not.
+func (r Route) EndsBoot() bool {
+	return slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Power })
 }
 
 // Routes returns the ways to carry out action (off, reboot, on) on the node
 // called target, in the order in which they are tried; none if no device can.
-func Routes(c *cluster.Config, target, action string) []Route {
+func Routes(s *cluster.State, target, action string) []Route {
+	if action == "on" {
+		if r := unfencing(s, target); len(r.Steps) > 0 {
+			return []Route{r}
+		}
+	}
+	c := &s.Config
 	if levels := levelsOf(c, target); len(levels) > 0 {
 		var routes []Route
 		for _, l := range levels {
-			if r, ok := levelRoute(c, l, target, action); ok {
+			if r, ok := levelRoute(s, l, target, action); ok {
 				routes = append(routes, r)
 			}
 		}
 		return routes
 	}
-	var routes []Route
+	var sure, unsure []device
 	for _, d := range c.FenceDevices() {
-		if dev := open(c, d); dev.serves(target) {
-			routes = append(routes, Route{Steps: []Step{dev.step(target, action)}})
+		dev := open(s, d)
+		switch can, known := dev.settings.CanFence(dev.learnt, target); {
+		case can && known:
+			sure = append(sure, dev)
+		case can:
+			unsure = append(unsure, dev)
 		}
+	}
+	byPriority := func(a, b device) int { return cmp.Compare(b.priority(), a.priority()) }
+	slices.SortStableFunc(sure, byPriority)
+	slices.SortStableFunc(unsure, byPriority)
+	var routes []Route
+	for _, d := range slices.Concat(sure, unsure) {
+		routes = append(routes, Route{Steps: []Step{d.step(target, action)}})
 	}
 	return routes
 }
 
+// unfencing is what a node needs before it may use what is cut from fenced
+// nodes: "on" of every device that says so.
+func unfencing(s *cluster.State, target string) Route {
+	var r Route
+	for _, d := range s.Config.FenceDevices() {
+		dev := open(s, d)
+		if can, _ := dev.settings.CanFence(dev.learnt, target); can && dev.unfences() {
+			r.Steps = append(r.Steps, dev.step(target, "on"))
+		}
+	}
+	return r
+}
+
 // Delay returns the head start that the target gets: the fixed one and the most
 // that a random one adds to it, of the first device that would be called.
-func Delay(c *cluster.Config, target, action string) (base, extra time.Duration) {
-	routes := Routes(c, target, action)
+func Delay(s *cluster.State, routes []Route, target string) (base, extra time.Duration) {
 	if len(routes) == 0 || len(routes[0].Steps) == 0 {
 		return 0, 0
 	}
-	d := c.FindResource(routes[0].Steps[0].Call.Device)
+	d := s.Config.FindResource(routes[0].Steps[0].Call.Device)
 	if d == nil {
 		return 0, 0
 	}
-	dev := open(c, d)
-	base = forNode(dev.param("pcmk_delay_base"), target)
-	longest, _ := Duration(dev.param("pcmk_delay_max"))
-	return base, max(0, longest-base)
-}
-
-// forNode reads a time that may be given per node: "5s" or "a:1s;b:5s".
-func forNode(text, node string) time.Duration {
-	if d, ok := Duration(text); ok {
-		return d
-	}
-	for _, part := range split(text) {
-		if name, value, ok := strings.Cut(part, ":"); ok && name == node {
-			d, _ := Duration(value)
-			return d
-		}
-	}
-	return 0
-}
-
-// Duration reads a time as Pacemaker's users write it: "60", "60s", "500ms", "2min".
-func Duration(text string) (time.Duration, bool) {
-	text = strings.TrimSpace(text)
-	digits := strings.TrimLeft(text, "0123456789")
-	n, err := strconv.ParseInt(text[:len(text)-len(digits)], 10, 32)
-	if err != nil {
-		return 0, false
-	}
-	units := map[string]time.Duration{
-		"": time.Second, "s": time.Second, "sec": time.Second, "ms": time.Millisecond, "msec": time.Millisecond,
-		"us": time.Microsecond, "m": time.Minute, "min": time.Minute, "h": time.Hour, "hr": time.Hour,
-	}
-	unit, ok := units[strings.ToLower(strings.TrimSpace(digits))]
-	if !ok {
-		d, err := time.ParseDuration(text)
-		return d, err == nil
-	}
-	return time.Duration(n) * unit, true
-}
-
-func split(text string) []string {
-	return strings.FieldsFunc(text, func(r rune) bool { return r == ';' || r == ',' || r == ' ' || r == '\t' || r == '\n' })
+	least, largest := open(s, d).settings.Delay(target)
+	return least, largest - least
 }
 
 // levelsOf returns the fencing levels that are meant for target, by index.
 func levelsOf(c *cluster.Config, target string) []cluster.FencingLevel {
 	var levels []cluster.FencingLevel
 	for _, l := range c.FencingLevels {
-		match := l.Target == target && l.Target != ""
+		match := l.Target != "" && strings.EqualFold(l.Target, target)
 		if l.Pattern != "" {
-			p, err := regexp.Compile("^(?:" + l.Pattern + ")$")
+			p, err := regexp.Compile(l.Pattern)
 			match = err == nil && p.MatchString(target)
 		}
 		if l.Attribute != "" {
@@ -131,7 +138,7 @@ func levelsOf(c *cluster.Config, target string) []cluster.FencingLevel {
 
 func attribute(c *cluster.Config, node, name string) string {
 	for i := range c.Nodes {
-		if c.Nodes[i].Name == node {
+		if strings.EqualFold(c.Nodes[i].Name, node) {
 			return cluster.Value(c.Nodes[i].Attributes, name)
 		}
 	}
@@ -140,26 +147,26 @@ func attribute(c *cluster.Config, node, name string) string {
 
 // levelRoute returns the steps of one level; ok is false if a device is missing.
 // Several devices that together cut power must all be off before one is on again.
-func levelRoute(c *cluster.Config, l cluster.FencingLevel, target, action string) (Route, bool) {
+func levelRoute(s *cluster.State, l cluster.FencingLevel, target, action string) (Route, bool) {
 	r := Route{Level: l.Index}
 	var devices []device
 	for _, id := range l.Devices {
-		d := c.FindResource(id)
+		d := s.Config.FindResource(id)
 		if d == nil || !d.Agent.IsFence() {
 			return r, false
 		}
-		devices = append(devices, open(c, d))
+		devices = append(devices, open(s, d))
 	}
 	if action == "reboot" && len(devices) > 1 {
+		action = "off"
+		var back []string
 		for _, d := range devices {
-			r.Steps = append(r.Steps, d.step(target, "off"))
+			// What a joining node is unfenced by is switched on then, not before.
+			if !d.unfences() && d.learnt.Has("on") {
+				back = append(back, d.resource.ID)
+			}
 		}
-		for _, d := range devices {
-			s := d.step(target, "on")
-			s.Optional = true
-			r.Steps = append(r.Steps, s)
-		}
-		return r, true
+		r.PowerBack = strings.Join(back, ",")
 	}
 	for _, d := range devices {
 		r.Steps = append(r.Steps, d.step(target, action))
@@ -167,141 +174,118 @@ func levelRoute(c *cluster.Config, l cluster.FencingLevel, target, action string
 	return r, len(devices) > 0
 }
 
-// device is a fence device with its parameters.
-type device struct {
-	config *cluster.Config
-	id     string
-	agent  cluster.Agent
-	params []cluster.AttrSet
-}
-
-func open(c *cluster.Config, r *cluster.Resource) device {
-	d := device{config: c, id: r.ID, agent: r.Agent, params: r.Params}
-	if r.Template != "" {
-		for i := range c.Templates {
-			if t := &c.Templates[i]; t.ID == r.Template {
-				if d.agent.Type == "" {
-					d.agent = t.Agent
-				}
-				d.params = slices.Concat(d.params, t.Params)
-			}
+// PowerBack returns how devices are switched on again: each, whether or not others
+// fail.
+func PowerBack(s *cluster.State, target, devices string) []Route {
+	var r Route
+	for id := range strings.SplitSeq(devices, ",") {
+		if d := s.Config.FindResource(id); d != nil && d.Agent.IsFence() {
+			step := open(s, d).step(target, "on")
+			step.Optional = true
+			r.Steps = append(r.Steps, step)
 		}
 	}
+	if len(r.Steps) == 0 {
+		return nil
+	}
+	return []Route{r}
+}
+
+// device is a fence device with its parameters and what was learnt of it.
+type device struct {
+	state    *cluster.State
+	resource *cluster.Resource
+	agent    cluster.Agent
+	params   []cluster.NVPair
+	settings *cluster.FenceDevice
+	learnt   *cluster.DeviceState // nil: nothing yet
+}
+
+func open(s *cluster.State, r *cluster.Resource) device {
+	d := device{state: s, resource: r}
+	d.agent, d.params = s.Config.FenceParams(r)
+	// What is wrong with the parameters was said when they were set.
+	d.settings, _ = cluster.ParseFenceDevice(d.params)
+	d.learnt = s.Device(r.ID, cluster.FenceDigest(d.agent, d.params))
 	return d
 }
 
-func (d device) param(name string) string { return cluster.Value(d.params, name) }
-
-// serves tells whether the device can fence the node called target.
-func (d device) serves(target string) bool {
-	list, hosts := d.param("pcmk_host_list"), d.param("pcmk_host_map")
-	if list == "" && hosts == "" {
-		return true
-	}
-	if slices.Contains(split(list), target) {
-		return true
-	}
-	_, ok := d.mapped(target)
-	return ok
-}
-
-// mapped returns the plug of a node by pcmk_host_map ("a:1;b:2,3").
-func (d device) mapped(target string) (string, bool) {
-	for _, part := range strings.FieldsFunc(d.param("pcmk_host_map"), func(r rune) bool { return r == ';' || r == ' ' || r == '\t' || r == '\n' }) {
-		if name, plug, ok := strings.Cut(part, ":"); ok && name == target {
-			return plug, true
+func (d device) param(name string) string {
+	for _, p := range d.params {
+		if p.Name == name {
+			return p.Value
 		}
 	}
-	return "", false
+	return ""
+}
+
+// priority decides which of several devices is tried first: the higher one.
+func (d device) priority() int {
+	n, _ := strconv.Atoi(cmp.Or(d.param("priority"), cluster.Value(d.resource.Meta, "priority")))
+	return n
+}
+
+// unfences tells whether a joining node needs the device's "on".
+func (d device) unfences() bool {
+	return cluster.Value(d.resource.Meta, "provides") == "unfencing" || d.param("provides") == "unfencing" || d.learnt != nil && d.learnt.Unfences
 }
 
 // step returns the call that carries out action on target.
 func (d device) step(target, action string) Step {
-	call := event.FenceCall{Device: d.id, Agent: d.agent, Action: action, Timeout: d.timeout(action)}
-	if alias := d.param("pcmk_" + action + "_action"); alias != "" {
-		call.Action = alias
+	fallback := defaultTimeout
+	if t, err := cluster.ParseSeconds(d.state.Config.Option("fencing-timeout", "stonith-timeout")); err == nil && t > 0 {
+		fallback = t
 	}
-	call.Params = d.arguments(target)
-	attempts := defaultAttempts
-	if n, err := strconv.Atoi(d.param("pcmk_" + action + "_retries")); err == nil {
-		attempts = max(n, 1)
+	return Step{
+		Call: event.FenceCall{
+			Device: d.resource.ID, Agent: d.agent, Action: action, Params: d.params, Timeout: d.settings.Timeout(action, fallback),
+		},
+		Attempts: d.settings.Tries(action),
+		Limit:    d.settings.ActionLimit,
+		OnTarget: d.learnt != nil && slices.Contains(d.learnt.OnTarget, action),
+		Power:    d.endsBoot(),
 	}
-	return Step{Call: call, Attempts: attempts}
-}
-
-func (d device) timeout(action string) time.Duration {
-	for _, text := range []string{d.param("pcmk_" + action + "_timeout"), d.config.Option("fencing-timeout", "stonith-timeout")} {
-		if t, ok := Duration(text); ok && t > 0 {
-			return t
-		}
-	}
-	return defaultTimeout
-}
-
-// arguments returns the device's parameters as the agent gets them: those that
-// are the cluster's own are left out, the target is put in.
-func (d device) arguments(target string) []cluster.NVPair {
-	plug, ok := d.mapped(target)
-	if !ok {
-		plug = target
-	}
-	set := map[string]cluster.NVPair{}
-	for _, s := range d.params {
-		if s.Rule != nil {
-			continue
-		}
-		for _, p := range s.Pairs {
-			own := strings.HasPrefix(p.Name, "pcmk_") || strings.HasPrefix(p.Name, "CRM_meta_") ||
-				p.Name == "stonith-timeout" || p.Name == "crm_feature_set" || p.Name == "provides" || p.Name == "action"
-			if _, seen := set[p.Name]; !own && !seen && p.Name != "" {
-				set[p.Name] = cluster.NVPair{Name: p.Name, Value: p.Value, File: p.File}
-			}
-		}
-	}
-	set["nodename"] = cluster.NVPair{Name: "nodename", Value: target}
-	// Agents ignore the name that they do not know.
-	names := []string{"plug", "port"}
-	if argument := d.param("pcmk_host_argument"); argument == "none" {
-		names = nil
-	} else if argument != "" {
-		names = []string{argument}
-	}
-	for _, name := range names {
-		if p, ok := set[name]; !ok || p.Value == "dynamic" {
-			set[name] = cluster.NVPair{Name: name, Value: plug}
-		}
-	}
-	pairs := make([]cluster.NVPair, 0, len(set))
-	for _, p := range set {
-		pairs = append(pairs, p)
-	}
-	slices.SortFunc(pairs, func(a, b cluster.NVPair) int { return strings.Compare(a.Name, b.Name) })
-	return pairs
 }
 
 // String names a step for the trace.
 func (s Step) String() string { return fmt.Sprintf("%s %s", s.Call.Device, s.Call.Action) }
 
-// EndingBoot returns those routes whose success surely ends the target's boot:
-// devices that cut storage or network only (they provide unfencing) do not.
-func EndingBoot(c *cluster.Config, routes []Route) []Route {
+// cutting are agents that cut storage or network, or nothing at all: known by
+// name, for as long as they have not told about themselves.
+var cutting = []string{
+	"fence_scsi", "fence_mpath", "fence_sanbox2", "fence_brocade", "fence_ifmib", "fence_cisco_mds", "fence_hds_cb", "fence_compute", "fence_evacuate",
+	"fence_heuristics_ping",
+}
+
+// endsBoot tells whether the device's success surely ends the target's boot. One
+// that can cut and not reboot, or that nodes are unfenced by, cuts storage or
+// network only. A message of fence_kdump comes from another kernel.
+func (d device) endsBoot() bool {
+	switch {
+	case slices.Contains(cutting, d.agent.Type) || d.unfences():
+		return false
+	case d.agent.Type == "fence_kdump":
+		return true
+	}
+	return d.learnt.Has("reboot")
+}
+
+// EndingBoot returns those routes whose success surely ends the target's boot.
+func EndingBoot(routes []Route) []Route {
 	var ending []Route
 	for _, r := range routes {
-		if slices.ContainsFunc(r.Steps, func(s Step) bool { return endsBoot(c, s) }) {
+		if r.EndsBoot() {
 			ending = append(ending, r)
 		}
 	}
 	return ending
 }
 
-func endsBoot(c *cluster.Config, s Step) bool {
-	d := c.FindResource(s.Call.Device)
-	if d == nil {
-		return false
+// Question is what a device is to be asked, to learn about it: its metadata, its
+// list, or its status for a node.
+func Question(s *cluster.State, r *cluster.Resource, action string) event.FenceCall {
+	d := open(s, r)
+	return event.FenceCall{
+		Device: r.ID, Agent: d.agent, Action: action, Params: d.params, Timeout: d.settings.Timeout(action, 20*time.Second), Attempt: 1,
 	}
-	dev := open(c, d)
-	if cluster.Value(d.Meta, "provides") == "unfencing" || dev.param("provides") == "unfencing" {
-		return false
-	}
-	return !slices.Contains([]string{"fence_scsi", "fence_mpath", "fence_sanbox2", "fence_brocade", "fence_ifmib", "fence_cisco_mds", "fence_heuristics_ping", "fence_kdump"}, dev.agent.Type)
 }

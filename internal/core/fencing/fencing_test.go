@@ -2,6 +2,7 @@ package fencing
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,8 +13,9 @@ import (
 
 // config makes fence devices out of lines "id agent name=value ...", and levels
 // out of lines "level TARGET INDEX device,device".
-func config(lines ...string) *cluster.Config {
-	c := &cluster.Config{}
+func config(lines ...string) *cluster.State {
+	s := &cluster.State{}
+	c := &s.Config
 	for _, line := range lines {
 		f := strings.Fields(line)
 		if f[0] == "level" {
@@ -29,7 +31,15 @@ func config(lines ...string) *cluster.Config {
 		r.Params = []cluster.AttrSet{set}
 		c.Resources = append(c.Resources, r)
 	}
-	return c
+	return s
+}
+
+// learn makes the state know of a device what the fields of d say.
+func learn(s *cluster.State, d cluster.DeviceState) *cluster.State {
+	d.Digest = cluster.FenceDigest(s.Config.FenceParams(s.Config.FindResource(d.ID)))
+	d.Known = true
+	s.Devices = append(s.Devices, d)
+	return s
 }
 
 func describe(routes []Route) string {
@@ -43,6 +53,9 @@ func describe(routes []Route) string {
 			}
 			steps = append(steps, text)
 		}
+		if r.PowerBack != "" {
+			steps = append(steps, "+"+r.PowerBack)
+		}
 		ways = append(ways, strings.Join(steps, " "))
 	}
 	return strings.Join(ways, " | ")
@@ -51,7 +64,7 @@ func describe(routes []Route) string {
 func TestRoutes(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		config *cluster.Config
+		config *cluster.State
 		target string
 		action string
 		want   string
@@ -62,10 +75,21 @@ func TestRoutes(t *testing.T) {
 		{"map", config("p fence_x pcmk_host_map=a:1;b:2"), "b", "off", "p:off"},
 		{"not in the map", config("p fence_x pcmk_host_map=a:1;b:2"), "c", "off", ""},
 		{"one after the other", config("p fence_x", "q fence_y"), "a", "off", "p:off | q:off"},
-		{"alias", config("p fence_x pcmk_reboot_action=off"), "a", "reboot", "p:off"},
+		{"alias is the agent layer's", config("p fence_x pcmk_reboot_action=off"), "a", "reboot", "p:reboot"},
+		{"priority", config("p fence_x priority=1", "q fence_y priority=7"), "a", "off", "q:off | p:off"},
+		{"list not known yet: last", config("p fence_x pcmk_host_check=dynamic-list", "q fence_y pcmk_host_list=a"), "a", "off", "q:off | p:off"},
+		{"listed", learn(config("p fence_x", "q fence_y pcmk_host_list=a"), cluster.DeviceState{ID: "p", Actions: []string{"off", "list"}, Listed: true,
+			Plugs: []cluster.PlugName{{Plug: "a"}}}), "a", "off", "p:off | q:off"},
+		{"not listed", learn(config("p fence_x", "q fence_y pcmk_host_list=a"), cluster.DeviceState{ID: "p", Actions: []string{"off", "list"}, Listed: true,
+			Plugs: []cluster.PlugName{{Plug: "b"}}}), "a", "off", "q:off"},
+		{"status says no", learn(config("p fence_x pcmk_host_check=status"), cluster.DeviceState{ID: "p", Actions: []string{"off", "status"}, Cannot: []string{"A"}}), "a", "off", ""},
+		{"status not asked of it", learn(config("p fence_x pcmk_host_check=status"), cluster.DeviceState{ID: "p", Actions: []string{"off", "status"}, Can: []string{"b"}}), "a", "off", "p:off"},
+		{"unfencing by all that need it", learn(learn(config("p fence_x", "s fence_y", "z fence_z", "level a 1 p"), cluster.DeviceState{ID: "s", Actions: []string{"on", "off"}, Unfences: true}),
+			cluster.DeviceState{ID: "z", Actions: []string{"on", "off"}, Unfences: true}), "a", "on", "s:on z:on"},
+		{"power and storage", learn(config("p fence_x", "s fence_y", "level a 1 s,p"), cluster.DeviceState{ID: "s", Actions: []string{"on", "off"}, Unfences: true}), "a", "reboot", "s:off p:off +p"},
 		{"levels", config("p fence_x", "q fence_y", "level a 2 p", "level a 1 q"), "a", "reboot", "q:reboot | p:reboot"},
 		{"levels of another", config("p fence_x", "q fence_y", "level b 1 q"), "a", "reboot", "p:reboot | q:reboot"},
-		{"two supplies", config("p fence_x", "q fence_x", "level a 1 p,q"), "a", "reboot", "p:off q:off p:on? q:on?"},
+		{"two supplies", config("p fence_x", "q fence_x", "level a 1 p,q"), "a", "reboot", "p:off q:off +p,q"},
 		{"two supplies off", config("p fence_x", "q fence_x", "level a 1 p,q"), "a", "off", "p:off q:off"},
 		{"a missing device", config("p fence_x", "level a 1 p,gone", "level a 2 p"), "a", "off", "p:off"},
 	} {
@@ -76,69 +100,51 @@ func TestRoutes(t *testing.T) {
 }
 
 func TestEndingBoot(t *testing.T) {
-	c := config("p fence_ipmilan", "s fence_scsi", "n fence_custom provides=unfencing")
-	if got, want := describe(EndingBoot(c, Routes(c, "a", "off"))), "p:off"; got != want {
+	c := config("p fence_ipmilan", "s fence_scsi", "n fence_custom provides=unfencing", "u fence_unknown", "k fence_kdump", "h fence_heuristics_ping")
+	learn(c, cluster.DeviceState{ID: "u", Actions: []string{"on", "off", "status"}})
+	if got, want := describe(EndingBoot(Routes(c, "a", "off"))), "p:off | k:off"; got != want {
 		t.Errorf("%q, want %q: cutting storage does not end a boot", got, want)
+	}
+	c = config("p fence_ipmilan", "h fence_heuristics_ping", "level a 1 h,p", "level a 2 h")
+	if got, want := describe(EndingBoot(Routes(c, "a", "off"))), "h:off p:off"; got != want {
+		t.Errorf("%q, want %q: a level ends a boot if one of its devices does", got, want)
 	}
 }
 
 func TestArguments(t *testing.T) {
 	c := config("p fence_x pcmk_host_map=a:17 pcmk_off_timeout=7s pcmk_off_retries=3 login=admin action=reboot")
 	s := Routes(c, "a", "off")[0].Steps[0]
-	var got []string
-	for _, p := range s.Call.Params {
-		got = append(got, p.Name+"="+p.Value)
+	if len(s.Call.Params) != 5 {
+		t.Errorf("parameters %v: the agent layer gets them as configured", s.Call.Params)
 	}
-	if want := "login=admin nodename=a plug=17 port=17"; strings.Join(got, " ") != want {
-		t.Errorf("parameters %v, want %s", got, want)
-	}
-	if s.Call.Timeout != 7*time.Second || s.Attempts != 3 {
-		t.Errorf("timeout %v, attempts %d", s.Call.Timeout, s.Attempts)
-	}
-	for text, want := range map[string]string{"pcmk_host_argument=id": "id=a nodename=a", "pcmk_host_argument=none": "nodename=a", "port=9": "nodename=a plug=a port=9", "port=dynamic": "nodename=a plug=a port=a"} {
-		got = nil
-		for _, p := range Routes(config("p fence_x "+text), "a", "off")[0].Steps[0].Call.Params {
-			got = append(got, p.Name+"="+p.Value)
-		}
-		if strings.Join(got, " ") != want {
-			t.Errorf("%s: parameters %v, want %s", text, got, want)
-		}
+	if s.Call.Timeout != 7*time.Second || s.Attempts != 3 || s.Limit != 1 {
+		t.Errorf("timeout %v, attempts %d, limit %d", s.Call.Timeout, s.Attempts, s.Limit)
 	}
 }
 
 func TestDelay(t *testing.T) {
 	c := config("p fence_x pcmk_delay_base=a:2s;b:3 pcmk_delay_max=5s")
 	for target, want := range map[string][2]time.Duration{"a": {2 * time.Second, 3 * time.Second}, "b": {3 * time.Second, 2 * time.Second}, "c": {0, 5 * time.Second}} {
-		if base, extra := Delay(c, target, "off"); base != want[0] || extra != want[1] {
+		if base, extra := Delay(c, Routes(c, target, "off"), target); base != want[0] || extra != want[1] {
 			t.Errorf("%s: delay %v and up to %v more, want %v", target, base, extra, want)
 		}
 	}
 }
 
-func TestDuration(t *testing.T) {
-	for text, want := range map[string]time.Duration{"60": time.Minute, "60s": time.Minute, "500ms": 500 * time.Millisecond, "2min": 2 * time.Minute, "1m30s": 90 * time.Second, " 1h ": time.Hour} {
-		if got, ok := Duration(text); !ok || got != want {
-			t.Errorf("%q: %v %v, want %v", text, got, ok, want)
-		}
-	}
-	for _, text := range []string{"", "x", "5 parsecs", "99999999999"} {
-		if got, ok := Duration(text); ok {
-			t.Errorf("%q was read as %v", text, got)
-		}
-	}
-}
+// here: only this node can call.
+func here(string, Step) []string { return []string{""} }
 
-// walk lets a coordinator fence a by routes of c; answers say whether each call
+// walk lets a coordinator fence a by routes of s; answers say whether each call
 // succeeds, in order.
-func walk(t *testing.T, c *cluster.Config, answers ...bool) (log string, f *Coordinator) {
+func walk(t *testing.T, s *cluster.State, callers func(string, Step) []string, answers ...bool) (log string, f *Coordinator) {
 	f = New()
-	state := &cluster.State{Config: *c, Fencings: []cluster.Fencing{{ID: 7, Target: cluster.Incarnation{Node: "a", Counter: 3, Boot: "x"}, Action: "reboot"}}}
+	s.Fencings = []cluster.Fencing{{ID: 7, Target: cluster.Incarnation{Node: "a", Counter: 3, Boot: "x"}, Action: "reboot"}}
 	now := time.Hour
-	routes := func(target, action string) []Route { return Routes(c, target, action) }
+	routes := func(f *cluster.Fencing) []Route { return Routes(s, f.Target.Node, f.Action) }
 	var steps []string
 	for range 20 {
-		f.Review(now, state, routes, func(string, string) time.Duration { return time.Second })
-		for _, id := range f.Due(now) {
+		f.Review(now, s, routes, func(*cluster.Fencing) time.Duration { return time.Second })
+		for _, id := range f.Due(now, callers) {
 			call := f.Call(id)
 			if f.Call(id) != nil {
 				t.Error("called twice")
@@ -146,41 +152,127 @@ func walk(t *testing.T, c *cluster.Config, answers ...bool) (log string, f *Coor
 			if len(answers) == 0 {
 				t.Fatalf("an unexpected call of %s after %v", call.Device, steps)
 			}
-			steps = append(steps, fmt.Sprintf("%s:%s#%d", call.Device, call.Action, call.Attempt))
+			by := ""
+			if call.Caller != "" {
+				by = "@" + call.Caller
+			}
+			steps = append(steps, fmt.Sprintf("%s:%s#%d%s", call.Device, call.Action, call.Attempt, by))
 			late := *call
 			late.Target.Counter--
 			f.Called(now, event.FenceCalled{Call: late, OK: true}) // of a former life: ignored
-			f.Called(now, event.FenceCalled{Call: *call, OK: answers[0], Error: "no"})
+			late = *call
+			late.Order--
+			f.Called(now, event.FenceCalled{Call: late, OK: true}) // of an earlier call: ignored
+			took := time.Duration(0)
+			if strings.HasPrefix(call.Device, "slow") {
+				took = call.Timeout
+			}
+			f.Called(now, event.FenceCalled{Call: *call, OK: answers[0], Error: "no", Took: took})
 			answers = answers[1:]
 		}
 		now += 600 * time.Millisecond
 	}
 	for _, e := range f.Ended() {
-		steps = append(steps, e.Result)
+		result := e.Result
+		if e.Cut {
+			result += " cut"
+		}
+		if e.Caller != "" {
+			result += " by " + e.Caller
+		}
+		steps = append(steps, result)
 	}
 	return strings.Join(steps, " "), f
 }
 
 func TestCoordinator(t *testing.T) {
 	two := config("p fence_x", "q fence_x", "level a 1 p,q")
+	b := func(string, Step) []string { return []string{"", "b"} }
+	onlyB := func(_ string, s Step) []string {
+		if s.Call.Device == "p" {
+			return nil
+		}
+		return []string{"b"}
+	}
 	for _, test := range []struct {
 		name    string
-		config  *cluster.Config
+		state   *cluster.State
+		callers func(string, Step) []string
 		answers []bool
 		want    string
 	}{
-		{"at once", config("p fence_x"), []bool{true}, "p:reboot#1 ok"},
-		{"second attempt", config("p fence_x"), []bool{false, true}, "p:reboot#1 p:reboot#2 ok"},
-		{"all fail", config("p fence_x"), []bool{false, false}, "p:reboot#1 p:reboot#2 failed"},
-		{"next device", config("p fence_x", "q fence_x"), []bool{false, false, true}, "p:reboot#1 p:reboot#2 q:reboot#1 ok"},
-		{"both supplies", two, []bool{true, true, true, true}, "p:off#1 q:off#1 p:on#1 q:on#1 ok"},
-		{"one supply stays on", two, []bool{true, false, false}, "p:off#1 q:off#1 q:off#2 failed"},
-		{"power stays off", two, []bool{true, true, false, false, false, false}, "p:off#1 q:off#1 p:on#1 p:on#2 q:on#1 q:on#2 ok"},
-		{"no device", config(), nil, "failed"},
+		{"at once", config("p fence_x"), here, []bool{true}, "p:reboot#1 ok"},
+		{"second attempt", config("p fence_x"), here, []bool{false, true}, "p:reboot#1 p:reboot#2 ok"},
+		{"attempts share the time-out", config("slow fence_x"), here, []bool{false}, "slow:reboot#1 failed"},
+		{"all fail", config("p fence_x"), here, []bool{false, false}, "p:reboot#1 p:reboot#2 failed"},
+		{"next device", config("p fence_x", "q fence_x"), here, []bool{false, false, true}, "p:reboot#1 p:reboot#2 q:reboot#1 ok"},
+		{"both supplies off is enough", two, here, []bool{true, true}, "p:off#1 q:off#1 ok"},
+		{"one supply stays on", two, here, []bool{true, false, false}, "p:off#1 q:off#1 q:off#2 failed"},
+		{"no device", config(), here, nil, "failed"},
+		{"storage only", config("s fence_scsi"), here, []bool{true}, "s:reboot#1 ok cut"},
+		{"storage and power", config("s fence_scsi", "p fence_x", "level a 1 s,p"), here, []bool{true, true}, "s:off#1 p:off#1 ok"},
+		{"power, then storage as the second level", config("s fence_scsi", "p fence_x", "level a 1 p", "level a 2 s"), here, []bool{false, false, true}, "p:reboot#1 p:reboot#2 s:reboot#1 ok cut"},
+		{"another node helps", config("p fence_x"), b, []bool{false, false, true}, "p:reboot#1 p:reboot#2 p:reboot#1@b ok by b"},
+		{"another node fails, too", config("p fence_x pcmk_reboot_retries=1"), b, []bool{false, false}, "p:reboot#1 p:reboot#1@b failed"},
+		{"nobody can call the first", config("p fence_x", "q fence_x"), onlyB, []bool{true}, "q:reboot#1@b ok by b"},
+		{"nobody can call any", config("p fence_x"), onlyB, nil, "failed"},
 	} {
-		if got, _ := walk(t, test.config, test.answers...); got != test.want {
+		if got, _ := walk(t, test.state, test.callers, test.answers...); got != test.want {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
+	}
+}
+
+// TestActionLimit: a device gets no more calls at once than it bears, and nothing
+// cuts storage while the node's unfencing may be under way.
+func TestActionLimit(t *testing.T) {
+	of := func(id uint64, node, action string) cluster.Fencing {
+		return cluster.Fencing{ID: id, Target: cluster.Incarnation{Node: node, Counter: 1, Boot: node}, Action: action}
+	}
+	for _, test := range []struct {
+		name     string
+		state    *cluster.State
+		fencings []cluster.Fencing
+		want     string
+	}{
+		{"one at once", config("p fence_x"), []cluster.Fencing{of(1, "a", "off"), of(2, "b", "off")}, "[1] [2]"},
+		{"two at once", config("p fence_x pcmk_action_limit=2"), []cluster.Fencing{of(1, "a", "off"), of(2, "b", "off"), of(3, "c", "off")}, "[1 2] [3]"},
+		{"no limit", config("p fence_x pcmk_action_limit=-1"), []cluster.Fencing{of(1, "a", "off"), of(2, "b", "off")}, "[1 2]"},
+		{"other devices", config("p fence_x pcmk_host_list=a", "q fence_x pcmk_host_list=b"), []cluster.Fencing{of(1, "a", "off"), of(2, "b", "off")}, "[1 2]"},
+		{"unfencing before cutting", config("s fence_scsi pcmk_action_limit=-1 provides=unfencing"), []cluster.Fencing{of(1, "a", "on"), of(2, "a", "off")}, "[1] [2]"},
+		{"power need not wait", config("s fence_scsi provides=unfencing pcmk_host_list=a", "p fence_x", "level a 1 p"), []cluster.Fencing{of(1, "a", "on"), of(2, "a", "off")}, "[1 2]"},
+	} {
+		s := test.state
+		s.Fencings = test.fencings
+		f, now, rounds := New(), time.Hour, []string{}
+		for range 4 {
+			f.Review(now, s, func(x *cluster.Fencing) []Route { return Routes(s, x.Target.Node, x.Action) }, func(*cluster.Fencing) time.Duration { return 0 })
+			ids := f.Due(now, here)
+			if len(ids) == 0 {
+				break
+			}
+			rounds = append(rounds, fmt.Sprint(ids))
+			for _, id := range ids {
+				f.Called(now, event.FenceCalled{Call: *f.Call(id), OK: true})
+			}
+			for _, e := range f.Ended() { // committed
+				i := slices.IndexFunc(s.Fencings, func(x cluster.Fencing) bool { return x.ID == e.ID })
+				s.Fencings[i].Result = e.Result
+			}
+		}
+		if got := strings.Join(rounds, " "); got != test.want {
+			t.Errorf("%s: called in the order %s, want %s", test.name, got, test.want)
+		}
+	}
+}
+
+func TestPowerBack(t *testing.T) {
+	s := config("p fence_x", "q fence_x")
+	if got, want := describe(PowerBack(s, "a", "p,q,gone")), "p:on? q:on?"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := PowerBack(s, "a", "gone"); got != nil {
+		t.Errorf("%v for a device that is gone", got)
 	}
 }
 
@@ -188,13 +280,16 @@ func TestFailuresWaitLonger(t *testing.T) {
 	f := New()
 	now := time.Hour
 	for _, want := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second} {
-		f.Failed(now, "a")
-		if f.MayBegin(now+want-1, "a") || !f.MayBegin(now+want, "a") {
+		f.Failed(now, "a", "off")
+		if f.MayBegin(now+want-1, "a", "off") || !f.MayBegin(now+want, "a", "off") {
 			t.Errorf("not tried again after %v", want)
 		}
+		if !f.MayBegin(now, "a", "on") {
+			t.Error("a failed cut delays unfencing")
+		}
 	}
-	f.Succeeded("a")
-	if !f.MayBegin(now, "a") {
+	f.Succeeded("a", "off")
+	if !f.MayBegin(now, "a", "off") {
 		t.Error("failures are remembered beyond a success")
 	}
 }

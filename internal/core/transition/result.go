@@ -2,6 +2,7 @@ package transition
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"linuxha/internal/cluster"
@@ -100,6 +101,9 @@ func (e *Engine) Material(old, new *cluster.State) bool {
 	if old.Revision != new.Revision || old.Lineage != new.Lineage || len(old.Members) != len(new.Members) || len(old.Tickets) != len(new.Tickets) {
 		return true
 	}
+	if !slices.Equal(unfencingDevices(old), unfencingDevices(new)) {
+		return true
+	}
 	for i := range new.Tickets {
 		if old.Tickets[i] != new.Tickets[i] {
 			return true
@@ -126,7 +130,7 @@ func (e *Engine) Material(old, new *cluster.State) bool {
 }
 
 func (e *Engine) materialMember(o, n *cluster.Member) bool {
-	if o.Name != n.Name || o.Witness != n.Witness {
+	if o.Name != n.Name || o.Witness != n.Witness || o.Cut && !n.Cut {
 		return true
 	}
 	if o.State != n.State {
@@ -142,11 +146,15 @@ func (e *Engine) materialMember(o, n *cluster.Member) bool {
 	if o.Incarnation != n.Incarnation || o.Reported != n.Reported {
 		return true
 	}
-	if len(o.Attributes) != len(n.Attributes) {
+	before, after := o.Attributes, n.Attributes
+	if e.unfencing(n.Name) { // it waits for this
+		before, after = withoutUnfenced(before), withoutUnfenced(after)
+	}
+	if len(before) != len(after) {
 		return !e.forgetting(n.Name)
 	}
-	for i := range n.Attributes {
-		if o.Attributes[i] != n.Attributes[i] {
+	for i := range after {
+		if before[i] != after[i] {
 			return true
 		}
 	}
@@ -169,15 +177,34 @@ func (e *Engine) materialMember(o, n *cluster.Member) bool {
 
 // fencing tells whether the plan under way knows that node is being fenced.
 func (e *Engine) fencing(node string) bool {
-	if e.walk == nil || e.walk.aborted != "" {
-		return false
-	}
-	for i := range e.walk.steps {
-		if s := &e.walk.steps[i]; s.Kind == cluster.ActionFence && s.Node == node && s.Detail != "on" {
-			return true
+	return e.walks(node, func(action string) bool { return action != "on" })
+}
+
+// unfencing tells whether the plan under way unfences node.
+func (e *Engine) unfencing(node string) bool {
+	return e.walks(node, func(action string) bool { return action == "on" })
+}
+
+// walks tells whether the plan under way has a matching fencing action on node.
+func (e *Engine) walks(node string, match func(action string) bool) bool {
+	return e.walk != nil && e.walk.aborted == "" && slices.ContainsFunc(e.walk.steps, func(s step) bool {
+		return s.Kind == cluster.ActionFence && s.Node == node && match(s.Detail)
+	})
+}
+
+// unfencingDevices returns the fence devices that nodes are unfenced by.
+func unfencingDevices(s *cluster.State) (ids []string) {
+	for i := range s.Devices {
+		if s.Devices[i].Unfences {
+			ids = append(ids, s.Devices[i].ID)
 		}
 	}
-	return false
+	return ids
+}
+
+// withoutUnfenced returns attributes without the one that says since when a node is unfenced.
+func withoutUnfenced(attributes []cluster.NVPair) []cluster.NVPair {
+	return slices.DeleteFunc(slices.Clone(attributes), func(p cluster.NVPair) bool { return p.Name == cluster.UnfencedAttribute })
 }
 
 // forgetting tells whether the plan under way erases something on node.
