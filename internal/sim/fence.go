@@ -78,9 +78,12 @@ func (h *Host) fence(call event.FenceCall) {
 func (h *Host) askDevice(call event.FenceCall) {
 	takes := h.w.between(10*time.Millisecond, 300*time.Millisecond)
 	e := event.FenceCalled{Call: call, OK: h.w.now >= h.w.device.fails, Took: takes}
-	if !e.OK {
+	switch {
+	case !e.OK:
 		e.Error = "the device does not answer"
-	} else {
+	case call.Device == "port":
+		e.Actions = []cluster.AdvisedAction{{Name: "on", Automatic: true}, {Name: "off"}, {Name: "monitor"}}
+	default:
 		for _, action := range []string{"on", "off", "reboot", "monitor"} {
 			e.Actions = append(e.Actions, cluster.AdvisedAction{Name: action})
 		}
@@ -92,7 +95,9 @@ func (h *Host) askDevice(call event.FenceCall) {
 // switched off is switched on by people.
 func (w *World) shoot(target *Host, call event.FenceCall) {
 	if call.Device == "port" {
-		w.cutAll(Fault{Host: target.index, For: w.between(10*time.Second, 30*time.Second)})
+		if call.Action != "on" {
+			w.cutAll(Fault{Host: target.index, For: w.between(10*time.Second, 30*time.Second)})
+		}
 		return
 	}
 	if call.Action == "on" {
