@@ -162,15 +162,11 @@ func (c *Core) reviewSilent(m *cluster.Member, v heartbeat.View) {
 	if c.handOver(m, v) {
 		return
 	}
-	silence := time.Duration(0)
-	if v.HeardAt > 0 {
-		silence = now - v.HeardAt
-	}
 	reason := v.Reason
 	commands := []cluster.Command{{Node: &cluster.NodeChange{
 		Incarnation: m.Incarnation, State: cluster.NodeLost, Reason: reason,
 	}}}
-	commands = append(commands, c.stagesOfLoss(m, silence)...)
+	commands = append(commands, c.stagesOfLoss(m, reason, v.Lasted)...)
 	// Lost and fencing begin in one commit.
 	if begin := c.beginFencing(m, reason); begin != nil {
 		commands = append(commands, cluster.Command{Fence: begin})

@@ -377,7 +377,7 @@ func (c *Core) forkCommands() []cluster.Command {
 			continue
 		}
 		if v, ok := c.detector.Peer(c.now.Mono, name); ok {
-			commands = append(commands, c.stagesOfLoss(m, c.now.Mono-v.HeardAt-f.Took)...)
+			commands = append(commands, c.stagesOfLoss(m, v.Reason, v.Lasted-f.Took)...)
 		}
 		if c.state.OpenFencing(name) == nil {
 			commands = append(commands, cluster.Command{Fence: &cluster.FenceBegin{

@@ -271,19 +271,21 @@ func (c *Core) takeExecutor() {
 
 func causeOf(i cluster.Incarnation) string { return fmt.Sprintf("%s.%d", i.Node, i.Counter) }
 
-// stagesOfLoss are the events that belong to the commit of a loss.
-func (c *Core) stagesOfLoss(m *cluster.Member, silence time.Duration) []cluster.Command {
+// stagesOfLoss are the events that belong to the commit of a loss, for a reason that
+// has lasted so long.
+func (c *Core) stagesOfLoss(m *cluster.Member, reason string, lasted time.Duration) []cluster.Command {
+	lasted = max(lasted, 0)
 	cause := causeOf(m.Incarnation)
 	stage := func(name, text string, took time.Duration) cluster.Command {
 		return cluster.Command{Event: &cluster.Event{Kind: "node", Node: m.Name, Cause: cause, Stage: name, Took: took, Text: text}}
 	}
-	commands := []cluster.Command{stage("detect", fmt.Sprintf("%s was silent for %v", m.Name, silence.Round(time.Millisecond)), silence)}
+	commands := []cluster.Command{stage("detect", fmt.Sprintf("%s for %v", reason, lasted.Round(time.Millisecond)), lasted)}
 	if c.lead.elected > 0 {
 		took := c.lead.elected
 		c.lead.elected = 0
 		commands = append(commands, stage("elect", fmt.Sprintf("%s leads now", c.self.Node), took))
 	}
-	c.failover = failover{cause: cause, node: m.Name, began: c.now.Mono - silence}
+	c.failover = failover{cause: cause, node: m.Name, began: c.now.Mono - lasted}
 	return commands
 }
 
@@ -323,7 +325,7 @@ func (c *Core) stageStarted(d *transition.Outcome) {
 	stage := func(name, text string, took time.Duration) cluster.Command {
 		return cluster.Command{Event: &cluster.Event{Kind: "transition", Node: f.node, Cause: f.cause, Stage: name, Took: took, Text: text}}
 	}
-	text := fmt.Sprintf("recovered from the loss of %s, %v after it was last heard", f.node, (c.now.Mono - f.began).Round(time.Millisecond))
+	text := fmt.Sprintf("recovered from the loss of %s, %v after the first sign of it", f.node, (c.now.Mono - f.began).Round(time.Millisecond))
 	if f.address != "" {
 		text = fmt.Sprintf("%s was announced %v into its start; %s", f.address, f.announced.Round(10*time.Microsecond), text)
 	}

@@ -49,8 +49,9 @@ type peer struct {
 
 type link struct {
 	heardAt  time.Duration
-	heard    bool // at all, by this incarnation
-	hearsUs  bool // by the peer's newest packet
+	heard    bool          // at all, by this incarnation
+	hearsUs  bool          // by the peer's newest packet
+	mutualAt time.Duration // when a packet last came that said so
 	up       bool
 	failures []time.Duration // the newest flapFailures
 	held     bool            // failed too often
@@ -68,6 +69,7 @@ type View struct {
 	Since     time.Duration // of Reachable
 	HeardAt   time.Duration // when the newest packet came
 	Reason    string        // why it is not reachable
+	Lasted    time.Duration // for how long that has been so, counted from the last sign of the contrary
 	Packet    Packet        // newest
 }
 
@@ -130,7 +132,9 @@ func (d *Detector) Received(now time.Duration, number int, p *Packet) (newer, ch
 	l.count(p.Sequence)
 	if p.Sequence >= l.sequence {
 		l.sequence = p.Sequence
-		l.hearsUs = d.hears(p, number)
+		if l.hearsUs = d.hears(p, number); l.hearsUs {
+			l.mutualAt = now
+		}
 	}
 	if !l.heard {
 		d.changes++
@@ -256,15 +260,15 @@ func (d *Detector) judge(now time.Duration, x *peer) {
 	reason := ""
 	switch {
 	case x.last.LoopAge > d.times.Stall:
-		reason = "its core stands still"
+		reason = coreStands
 	case x.last.SyncAge > d.times.Stall:
-		reason = "its disk does not answer"
+		reason = diskStands
 	case x.last.StreamAge > d.times.Stall:
-		reason = "its stream does not answer"
+		reason = streamStands
 	case !any && now-x.newest() < d.times.Dead:
-		reason = "heard, but it does not hear us"
+		reason = d.whyNot(now, x)
 	case !any:
-		reason = "not heard on any link"
+		reason = notHeard
 	}
 	if ok := reason == ""; ok != x.reachable {
 		x.reachable, x.since = ok, now
@@ -272,6 +276,63 @@ func (d *Detector) judge(now time.Duration, x *peer) {
 		x.was = x.was || ok
 	}
 	x.reason = reason
+}
+
+// Why a peer is not reachable.
+const (
+	coreStands   = "its core stands still"
+	diskStands   = "its disk does not answer"
+	streamStands = "its stream does not answer"
+	heardOneWay  = "heard, but it does not hear us"
+	notHeard     = "not heard on any link"
+	noCarrier    = "our links to it have no carrier"
+	flapping     = "heard, but its links fail again and again"
+)
+
+// whyNot says why no link counts over which a peer is heard.
+func (d *Detector) whyNot(now time.Duration, x *peer) string {
+	carrier, mutual := false, false
+	for i := range x.links {
+		if l := &x.links[i]; l.heard && now-l.heardAt < d.times.Dead && d.down&(1<<i) == 0 {
+			carrier, mutual = true, mutual || l.hearsUs
+		}
+	}
+	switch {
+	case !carrier:
+		return noCarrier
+	case mutual:
+		return flapping
+	}
+	return heardOneWay
+}
+
+// lasted returns for how long the reason for which a peer is not reachable has been so.
+func (d *Detector) lasted(now time.Duration, x *peer) time.Duration {
+	if x.reachable {
+		return 0
+	}
+	silence := now - x.heardAt
+	switch x.reason {
+	case coreStands:
+		return silence + x.last.LoopAge
+	case diskStands:
+		return silence + x.last.SyncAge
+	case streamStands:
+		return silence + x.last.StreamAge
+	case heardOneWay:
+		// The peer names us for a dead time after it heard us last.
+		mutual := time.Duration(0)
+		for i := range x.links {
+			mutual = max(mutual, x.links[i].mutualAt)
+		}
+		if mutual == 0 {
+			return now - x.since // this life has never heard us
+		}
+		return now - mutual + d.times.Dead
+	case notHeard:
+		return silence
+	}
+	return now - x.since
 }
 
 func (d *Detector) judgeLink(now time.Duration, number int, l *link) {
@@ -326,7 +387,7 @@ func (d *Detector) Peer(now time.Duration, name string) (v View, ok bool) {
 func (d *Detector) view(now time.Duration, x *peer) View {
 	return View{
 		Node: x.name, Reachable: x.reachable, New: !x.was && now-x.since < d.times.Dead, Heard: now-x.newest() < d.times.Dead,
-		Since: x.since, HeardAt: x.heardAt, Reason: x.reason, Packet: x.last,
+		Since: x.since, HeardAt: x.heardAt, Reason: x.reason, Lasted: d.lasted(now, x), Packet: x.last,
 	}
 }
 

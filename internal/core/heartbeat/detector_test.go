@@ -112,6 +112,37 @@ func TestOneOfTwoLinksIsEnough(t *testing.T) {
 	s.want(true, "and back")
 }
 
+// TestWhyAndForHowLong wants the age of a loss to begin at the last sign of the
+// contrary, whichever way the packets went missing.
+func TestWhyAndForHowLong(t *testing.T) {
+	for what, c := range map[string]struct {
+		lose   func(s *script)
+		reason string
+		lasted time.Duration
+	}{
+		"silence":             {func(s *script) { s.silence(1200 * ms) }, notHeard, 1300 * ms},
+		"one link, then both": {func(s *script) { s.beats(3*time.Second, 0b10, 0b10); s.silence(1200 * ms) }, notHeard, 1300 * ms},
+		// The peer names us for a dead time after it has heard us last.
+		"it hears us no more":                         {func(s *script) { s.beats(300*ms, 0b11, 0) }, heardOneWay, 1400 * ms},
+		"one link silent, no more heard on the other": {func(s *script) { s.beats(3*time.Second, 0b10, 0b10); s.beats(300*ms, 0b10, 0) }, heardOneWay, 1400 * ms},
+		"core": {func(s *script) {
+			p := s.packet(0b11)
+			p.LoopAge = 5 * time.Second
+			s.d.Received(s.now, 0, &p)
+			s.silence(200 * ms)
+		}, coreStands, 5200 * ms},
+		"carrier": {func(s *script) { s.d.Carrier(s.now, 0, false); s.d.Carrier(s.now, 1, false); s.silence(200 * ms) }, noCarrier, 200 * ms},
+	} {
+		s := newScript(t)
+		s.beats(2*time.Second, 0b11, 0b11)
+		c.lose(s)
+		v, _ := s.d.Peer(s.now, "b")
+		if v.Reachable || v.Reason != c.reason || v.Lasted != c.lasted {
+			t.Errorf("%s: reachable %v, %q for %v; want %q for %v", what, v.Reachable, v.Reason, v.Lasted, c.reason, c.lasted)
+		}
+	}
+}
+
 func TestStandstillIsLoss(t *testing.T) {
 	for what, set := range map[string]func(*Packet){
 		"core":   func(p *Packet) { p.LoopAge = 5 * time.Second },
