@@ -9,6 +9,7 @@ import (
 
 // device is the condition of the world's fence device.
 type device struct {
+	apart map[int]bool  // hosts that do not reach it
 	fails time.Duration // until then it fails
 	slow  time.Duration // until then it takes very long
 }
@@ -35,7 +36,7 @@ func (h *Host) fence(call event.FenceCall) {
 				takes += w.between(time.Second, 30*time.Second)
 				w.count("fence device slow")
 			}
-			fails := w.now < w.device.fails || target == nil
+			fails := w.now < w.device.fails || w.device.apart[h.index] || target == nil
 			hit := time.Duration(w.rng.Int64N(int64(takes) + 1))
 			var cut bool
 			if !fails {

@@ -17,6 +17,7 @@ type Host struct {
 
 	boots int // how often it was switched on
 	power bool
+	dead  bool          // nothing gives it power
 	asOf  time.Duration // when it was switched on
 
 	// Clocks: the monotonic one runs at rate, stands still in suspend, and like the
@@ -86,7 +87,7 @@ func (h *Host) until(mono time.Duration) time.Duration {
 
 // switchOn gives power; the daemon starts by itself, unless it was stopped.
 func (h *Host) switchOn() {
-	if h.power {
+	if h.power || h.dead {
 		return
 	}
 	h.boots++

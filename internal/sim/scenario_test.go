@@ -20,14 +20,19 @@ func shape(nodes int) Shape {
 	}
 }
 
+func slowDisk(s Shape) Shape  { s.Sync = 20 * time.Millisecond; return s }
+func watchdogs(s Shape) Shape { s.Watchdog, s.Fencing = true, false; return s }
+func noFencing(s Shape) Shape { s.Fencing = false; return s }
+func fast(s Shape) Shape      { s.Preset = "fast"; return s }
+
+// patient watchdogs take long to fire.
+func patient(s Shape) Shape { s.Timeout = 5 * time.Second; return s }
+
 // TestScenarios plays the traces of SAFETY.md that faults alone can bring about,
 // each with several seeds for what is left to chance. No rule may break, and all
 // must be well in the end.
 func TestScenarios(t *testing.T) {
 	slowFencing := func(s Shape) Shape { s.FenceTime = 8 * time.Second; return s }
-	slowDisk := func(s Shape) Shape { s.Sync = 20 * time.Millisecond; return s }
-	watchdogs := func(s Shape) Shape { s.Watchdog, s.Fencing = true, false; return s }
-	noFencing := func(s Shape) Shape { s.Fencing = false; return s }
 	scenarios := []struct {
 		name   string
 		shape  Shape

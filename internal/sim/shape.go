@@ -27,6 +27,7 @@ type Shape struct {
 	Port       bool          `json:"port,omitempty"`  // the fence device cuts the network only, not the power
 	Watchdog   bool          `json:"watchdog"`
 	Timeout    time.Duration `json:"timeout,omitempty"` // of the watchdogs; 0: two seconds
+	Delay      string        `json:"delay,omitempty"`   // the head start that the device gives, as in "n1:5s"
 	FenceTime  time.Duration `json:"fence_time"`        // what a device usually takes
 	Sync       time.Duration `json:"sync"`              // what a disk usually takes
 	Drift      float64       `json:"drift"`             // by how much clocks run fast or slow, at most
@@ -153,6 +154,9 @@ func (s *Shape) config() cluster.Config {
 	}
 	if s.Fencing {
 		device := cluster.Resource{ID: "power", Kind: cluster.Primitive, Agent: cluster.Agent{Class: "stonith", Type: "fence_sim"}}
+		if s.Delay != "" {
+			device.Params = attributes("power-params", "pcmk_delay_base", s.Delay)
+		}
 		if s.Port {
 			device.ID, device.Agent.Type = "port", "fence_ifmib"
 		}

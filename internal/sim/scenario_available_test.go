@@ -1,0 +1,217 @@
+package sim
+
+import (
+	"testing"
+	"time"
+
+	"linuxha/internal/cluster"
+	"linuxha/internal/core/event"
+)
+
+// Traces that would make a cluster unavailable for no good reason.
+
+// TestPairOnADeadSwitch: the owner keeps its service, since nothing can be
+// recovered against it.
+func TestPairOnADeadSwitch(t *testing.T) {
+	for _, s := range []Shape{noFencing(shape(2)), shape(2)} {
+		play(t, s, func(s *stage) {
+			s.device.apart = map[int]bool{0: true, 1: true}
+			s.isolate(1)
+			s.never(30, "a service of a pair that nobody can recover was stopped", func() bool { return !s.served() })
+			s.heal(1)
+		})
+	}
+}
+
+// TestPairLosesOne: the blast radius of a pair is one node, not "a minority".
+func TestPairLosesOne(t *testing.T) {
+	play(t, shape(2), func(s *stage) {
+		s.crash(2)
+		s.await(10, "n1 goes on alone", func() bool { return s.alone(1) && s.owns(1) })
+	})
+}
+
+// TestDelayIsGivenUp: a head start of whom is heard again does not end in a shot.
+func TestDelayIsGivenUp(t *testing.T) {
+	slow := shape(2)
+	slow.Delay = "8s"
+	play(t, slow, func(s *stage) {
+		s.isolate(1)
+		s.pass(4)
+		s.heal(1)
+		s.never(15, "who was heard again was shot", func() bool { return s.stats["fence device called"] > 0 })
+	})
+}
+
+// TestHeadStart: of a pair whose links are cut the favoured one stays.
+func TestHeadStart(t *testing.T) {
+	ahead := shape(2)
+	ahead.Delay = "n1:5s" // who wants to shoot n1 waits
+	play(t, ahead, func(s *stage) {
+		s.isolate(2)
+		s.await(20, "n1 goes on alone", func() bool { return s.alone(1) && s.owns(1) })
+		if s.host(1).boots > 1 {
+			t.Errorf("%v: n1 was shot though it had a head start", s)
+		}
+		s.heal(2)
+	})
+}
+
+// TestAnIsolatedLeader: an isolated leader stops leading, and another one leads.
+func TestAnIsolatedLeader(t *testing.T) {
+	play(t, shape(3), func(s *stage) {
+		l := s.leader()
+		s.isolate(l)
+		s.await(10, "another one leads", func() bool { return s.leader() > 0 && s.leader() != l })
+		s.heal(l)
+	})
+}
+
+// TestPolicies: what a node that loses quorum does with what it was granted.
+func TestPolicies(t *testing.T) {
+	for policy, keeps := range map[string]bool{"stop": false, "fence": false, "demote": true, "freeze": true, "ignore": true} {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			shape := noFencing(shape(3))
+			shape.NoQuorum = policy
+			play(t, shape, func(s *stage) {
+				n := 0
+				for o := range s.hosts {
+					if len(s.host(o+1).agents.running()) > 0 {
+						n = o + 1
+					}
+				}
+				had := len(s.host(n).agents.running())
+				s.isolate(n)
+				s.pass(15)
+				has := len(s.host(n).agents.running())
+				if !s.host(n).power {
+					has = 0
+				}
+				if keeps && has != had || !keeps && has > 0 {
+					t.Errorf("%v: n%d ran %d and has %d after it lost quorum", s, n, had, has)
+				}
+				if reset := s.stats["reset by the core"] > 0; reset != (policy == "fence") {
+					t.Errorf("%v: the node was reset: %t", s, reset)
+				}
+				s.heal(n)
+			})
+		})
+	}
+}
+
+// TestSiteWithoutPower: all hosts of a site lose power at once.
+func TestSiteWithoutPower(t *testing.T) {
+	all := func(s *stage) {
+		for _, h := range s.hosts {
+			h.switchOff()
+		}
+		s.pass(1)
+	}
+	on := func(s *stage, but int) {
+		for n := range s.hosts {
+			if n+1 != but {
+				s.boot(n + 1)
+			}
+		}
+	}
+	for _, x := range []struct {
+		name string
+		do   func(s *stage)
+	}{
+		{"all are back", func(s *stage) {
+			all(s)
+			on(s, 0)
+			s.await(30, "all is well", func() bool { return s.well() == "" })
+		}},
+		{"one is dead", func(s *stage) {
+			all(s)
+			s.host(1).dead = true
+			on(s, 1)
+			if len(s.hosts) > 2 {
+				s.await(40, "the others go on", func() bool { return s.leader() > 0 && s.served() })
+				return
+			}
+			// One of a pair cannot know what the other has done meanwhile: people say so.
+			s.never(30, "one of a pair leads though it cannot know", func() bool { return s.leader() > 0 })
+			if r := s.wish(2, event.Request{ForceQuorum: true}); r.Err != nil {
+				t.Errorf("%v: force quorum: %v", s, r.Err)
+			}
+			s.await(30, "it goes on alone", func() bool { return s.alone(2) && s.owns(2) })
+		}},
+		{"one is torn", func(s *stage) {
+			all(s)
+			s.host(1).disk.stored.Torn = "half a page"
+			on(s, 0)
+			if len(s.hosts) > 2 {
+				s.await(60, "all is well", func() bool { return s.well() == "" })
+				return
+			}
+			s.never(30, "one of a pair leads though it cannot know", func() bool { return s.leader() > 0 })
+			if r := s.wish(2, event.Request{ForceQuorum: true}); r.Err != nil {
+				t.Errorf("%v: force quorum: %v", s, r.Err)
+			}
+		}},
+		{"one is slow", func(s *stage) {
+			all(s)
+			s.host(1).dead = true
+			on(s, 1)
+			s.pass(25)
+			s.boot(1)
+			s.await(60, "all is well", func() bool { return s.well() == "" })
+		}},
+		{"a clock shows 1970", func(s *stage) {
+			all(s)
+			s.host(1).wallSkew = -time.Until(time.Unix(0, 0)).Abs()
+			on(s, 0)
+			s.await(30, "all is well", func() bool { return s.well() == "" })
+		}},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			t.Parallel()
+			for _, nodes := range []int{2, 3, 5} {
+				play(t, shape(nodes), x.do)
+			}
+		})
+	}
+}
+
+// TestBothAreShot: two that shot each other wait until the link is back.
+func TestBothAreShot(t *testing.T) {
+	play(t, shape(2), func(s *stage) {
+		s.isolate(1)
+		s.pass(1)
+		s.host(1).switchOff()
+		s.host(2).switchOff()
+		s.pass(3)
+		s.host(1).switchOn()
+		s.host(2).switchOn()
+		s.never(30, "one of them leads", func() bool { return s.leader() > 0 })
+		s.heal(1)
+		s.await(30, "all is well", func() bool { return s.well() == "" })
+	})
+}
+
+// TestFenceDeviceWithoutPower: nothing is recovered until an administrator has
+// looked.
+func TestFenceDeviceWithoutPower(t *testing.T) {
+	play(t, shape(3), func(s *stage) {
+		n := 0
+		for o := range s.hosts {
+			if o+1 != s.leader() && len(s.host(o+1).agents.running()) > 0 {
+				n = o + 1
+			}
+		}
+		if n == 0 {
+			n = s.leader()
+		}
+		s.device.fails = s.now + time.Hour
+		s.crash(n)
+		s.never(30, "something was recovered without confirmation", s.served)
+		s.await(10, "the node is lost", func() bool { return s.leader() > 0 && s.member(n).State == cluster.NodeLost })
+		if r := s.wish(s.leader(), event.Request{Confirm: s.host(n).name}); r.Err != nil {
+			t.Errorf("%v: confirm: %v", s, r.Err)
+		}
+		s.await(20, "all runs", s.served)
+	})
+}
