@@ -66,6 +66,9 @@ func (c *clients) write(register string, value uint64) {
 				return
 			}
 			w.count("write acknowledged")
+			if w.watching() && h.leads() {
+				w.step(h, stepAnswered)
+			}
 			c.written[register] = acknowledged{value, r.Index, h.lineage()}
 			w.truth.Changed(w.now, h.name, boot)
 			c.write(register, value+1)

@@ -20,6 +20,8 @@ func (f *Fault) aim(rng *rand.Rand) {
 		f.For = time.Duration(8+rng.IntN(20)) * time.Second
 	case "survivor":
 		f.For = time.Duration(15+rng.IntN(25)) * time.Second
+	case "last word":
+		f.For = time.Duration(10+rng.IntN(20)) * time.Second
 	case "late vote":
 		f.For = time.Duration(5+rng.IntN(20)) * time.Second
 		f.Text = []string{"crash", "isolate", "isolate"}[rng.IntN(3)]
@@ -43,6 +45,12 @@ func (w *World) aimed(f Fault) bool {
 		w.trapVoters(f)
 	case "survivor": // who goes on alone dies, and all others boot without it
 		w.trapSurvivor(f)
+	case "last word": // who has acknowledged a write dies, and nobody hears that it is committed
+		w.traps = append(w.traps, &trap{step: stepAnswered, until: w.now + 20*time.Second, do: func(h *Host, _ string) {
+			f.Host = h.index
+			w.cutAll(f)
+			w.crash(h, f.For)
+		}})
 	case "late vote": // the device takes long, and the world goes on meanwhile
 		w.device.slow = max(w.device.slow, w.now+f.For+5*time.Second)
 		if f.Text == "crash" {

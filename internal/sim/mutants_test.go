@@ -42,7 +42,6 @@ var mutants = []struct{ name, rule string }{
 	{"a device that leaves the boot alive is a vote", "6"},
 	{"without a device silence is the vote", "6"},
 	{"the vote forgets what is not applied", "6"},
-	{"the vote keeps the term", "6"},
 	{"time is the vote of a pair", "6"},
 	{"a sole voter boots and leads", "7"},
 	{"without quorum keep everything", "8"},

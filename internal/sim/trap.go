@@ -22,14 +22,15 @@ type trap struct {
 
 // Steps of a change of voters, as a host goes through them, and one more.
 const (
-	stepWritten = "written"  // the entry was handed to the disk
-	stepSynced  = "synced"   // it is on the disk
-	stepAppend  = "append"   // it leaves for a follower
-	stepAnswer  = "answer"   // a follower says that it has it
-	stepApplied = "applied"  // the host goes by the new voters
-	stepNoted   = "noted"    // and has that on its disk
-	stepAlone   = "alone"    // the host has become sole voter of a new lineage
-	stepMigrate = "migrate " // an operation of a migration begins or ends: with its name
+	stepWritten  = "written"  // the entry was handed to the disk
+	stepSynced   = "synced"   // it is on the disk
+	stepAppend   = "append"   // it leaves for a follower
+	stepAnswer   = "answer"   // a follower says that it has it
+	stepApplied  = "applied"  // the host goes by the new voters
+	stepNoted    = "noted"    // and has that on its disk
+	stepAnswered = "answered" // it has told a client that a write is done
+	stepAlone    = "alone"    // the host has become sole voter of a new lineage
+	stepMigrate  = "migrate " // an operation of a migration begins or ends: with its name
 )
 
 // watching tells whether some trap may still spring.
@@ -42,7 +43,7 @@ func (w *World) watching() bool {
 func (w *World) step(h *Host, step string) {
 	w.note("%s: step %s", h.name, step)
 	for _, t := range slices.Clone(w.traps) {
-		anyOf := t.step == "" && step != stepAlone && !strings.HasPrefix(step, stepMigrate)
+		anyOf := t.step == "" && step != stepAlone && step != stepAnswered && !strings.HasPrefix(step, stepMigrate)
 		if t.step != step && !anyOf || t.host != nil && t.host != h {
 			continue
 		}

@@ -72,14 +72,10 @@ func (n *Node) Alone() (start Start, branch uint64, err error) {
 		}
 		kept = append(kept, e)
 	}
-	term := n.Term() + 1
-	if mutant.Is("the vote keeps the term") {
-		term--
-	}
 	return Start{
 		ID: n.id, Snapshot: snapshot, Entries: kept, State: n.log.state,
 		HardState: &raftpb.HardState{
-			Term: proto.Uint64(term), Vote: proto.Uint64(0), Commit: proto.Uint64(n.applied + uint64(len(kept))),
+			Term: proto.Uint64(n.Term() + 1), Vote: proto.Uint64(0), Commit: proto.Uint64(n.applied + uint64(len(kept))),
 		},
 	}, branch, nil
 }
