@@ -18,6 +18,8 @@ type colocation struct {
 	score         score
 	influence     bool
 	configured    bool // not built in
+	// effects of merging the dependent, and the primary; see mergeAtOnce.
+	effects [2]*mergeEffect
 }
 
 // mandatory tells whether the colocation is a requirement, not a preference.

@@ -41,7 +41,14 @@ func (rn *run) addPreferences(r *resource, c *colocation) {
 	if r.isClone() {
 		flags |= mergePositive
 	}
-	rn.mergePreferences(c.dependent, r, &r.allowed, c, c.factor(), flags)
+	rn.mergeInto(c.dependent, r, &r.allowed, c, flags)
+}
+
+// mergeInto adds the preferences of one side of c to r's scores.
+func (rn *run) mergeInto(source, r *resource, scores *scoreVector, c *colocation, flags mergeFlags) {
+	if !rn.mergeAtOnce(source, r, *scores, c, flags) {
+		rn.mergePreferences(source, r, scores, c, c.factor(), flags)
+	}
 }
 
 // mergePreferences adds source's scores, scaled by factor, to scores, and then
@@ -158,10 +165,7 @@ func (rn *run) addScaled(work scoreVector, source, target *resource, c *colocati
 			continue
 		}
 		preference := best.at(i)
-		if factor < 0 && preference < 0 &&
-			(c.primary.stickiness >= -preference || !c.hasInfluence(nil) || !allowedOnOne(c.dependent)) {
-			// Generally the primary does not come to where an anti-colocated
-			// dependent cannot be; only if that is the dependent's one chance.
+		if c.disregards(preference, factor) {
 			continue
 		}
 		if s == frozen {
@@ -177,6 +181,14 @@ func (rn *run) addScaled(work scoreVector, source, target *resource, c *colocati
 		}
 		work[i] = sum
 	}
+}
+
+// disregards tells whether the dependent's preference for a node does not count.
+// Generally the primary does not come to where an anti-colocated dependent cannot
+// be; only if that is the dependent's one chance.
+func (c *colocation) disregards(preference score, factor float32) bool {
+	return factor < 0 && preference < 0 &&
+		(c.primary.stickiness >= -preference || !c.hasInfluence(nil) || !allowedOnOne(c.dependent))
 }
 
 // bestScores gives, for a node as target sees it, the best score of source on

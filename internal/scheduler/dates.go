@@ -10,6 +10,7 @@ import (
 // dateHolds evaluates a condition on the present moment (SEMANTICS 3). Times
 // without zone are UTC.
 func (rn *run) dateHolds(x *cluster.DateExpr) bool {
+	rn.dated = true
 	start, hasStart := parseTime(x.Start)
 	end, hasEnd := parseTime(x.End)
 	switch x.Operation {

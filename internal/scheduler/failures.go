@@ -312,6 +312,7 @@ func (rn *run) ownFailCount(r *resource, n *node, effective bool) (count score, 
 		last = max(last, f.last)
 	}
 	if effective && count > 0 && last > 0 && r.failTimeout > 0 && !rn.neverExpires(r, n) {
+		r.timed = true
 		if rn.now.Unix() > last+r.failTimeout {
 			count = 0
 		} else {
@@ -361,6 +362,7 @@ func (u *historyReader) expired(e *event) bool {
 	expired := false
 	var counting score
 	if r.failTimeout > 0 && e.LastRCChange >= 0 {
+		r.timed = true
 		expired = rn.now.Unix() >= e.LastRCChange+r.failTimeout && !u.waitsForFencing(e)
 		counting, _ = rn.ownFailCount(r, n, true)
 	}

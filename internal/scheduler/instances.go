@@ -277,11 +277,11 @@ func (rn *run) colocationPreference(i *resource, n *node) score {
 	scores[n.index] = n.score
 	rn.mergeOnly = n
 	for _, c := range thisWithOf(i) {
-		rn.mergePreferences(c.primary, i, &scores, c, c.factor(), 0)
+		rn.mergeInto(c.primary, i, &scores, c, 0)
 	}
 	for _, c := range withThisOf(i) {
 		if c.hasInfluence(i) {
-			rn.mergePreferences(c.dependent, i, &scores, c, c.factor(), mergePositive)
+			rn.mergeInto(c.dependent, i, &scores, c, mergePositive)
 		}
 	}
 	rn.mergeOnly = nil

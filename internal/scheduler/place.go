@@ -83,6 +83,10 @@ func (rn *run) placePrimitive(r *resource, prefer *node, stopIfFail bool) *node 
 		return nil
 	}
 	r.placing = true
+	if !r.inClone() {
+		rn.sums++
+		defer func() { rn.sums++ }()
+	}
 
 	rn.applyColocations(r)
 	if r.nextRole == roleStopped {
@@ -243,6 +247,7 @@ func (rn *run) setPlace(r *resource, n *node, force, stopIfFail bool) bool {
 
 // nowhereToRun adapts the actions that exist for r already: it will be stopped.
 func nowhereToRun(r *resource) {
+	r.nowhere = true
 	for _, a := range r.actions {
 		switch {
 		case a.task == taskStop:

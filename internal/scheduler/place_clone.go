@@ -16,11 +16,13 @@ func (rn *run) placeClone(c *resource, prefer *node, stopIfFail bool) {
 	for _, k := range withThisOf(c) {
 		rn.addPreferences(c, k)
 	}
+	rn.sums++
 	rn.sortInstances(c.children)
 	rn.placeInstances(c, c.children, c.clone.max, c.clone.nodeMax)
 	if c.promotable {
 		rn.chooseRoles(c)
 	}
+	rn.sums++
 	c.placing = false
 	c.placed = true
 }

@@ -171,7 +171,8 @@ func (rn *run) sortForPromotion(c *resource) {
 		return
 	}
 	c.clone.promotionReady = true
-	c.merging = true
+	apart := rn.mergeApart
+	c.merging, rn.mergeApart = true, true
 	for _, i := range c.children {
 		if n := placeOf(i); n != nil && i.promotion >= 0 {
 			c.allowed.add(n, i.promotion)
@@ -209,7 +210,7 @@ func (rn *run) sortForPromotion(c *resource) {
 		}
 		return rn.compareInstances(a, b) < 0
 	})
-	c.merging = false
+	c.merging, rn.mergeApart = false, apart
 }
 
 // promotionNode is where instance i would be promoted, or nil if it cannot be.

@@ -17,6 +17,9 @@ func (rn *run) readResources() {
 	for _, g := range rn.guests {
 		rn.readTopLevel(connectionConfig(g))
 	}
+	if rn.whole != nil { // of which the fence devices may be in another part
+		rn.fencingReady = rn.whole.fencingReady
+	}
 	rn.readRemovedNodes()
 	rn.linkContainers()
 	rn.linkConnections()

@@ -292,14 +292,18 @@ func (rn *run) linkRemovedContents(n *node) {
 }
 
 // canFence tells whether n can be fenced (SEMANTICS 27).
-func (rn *run) canFence(n *node) bool {
+func (rn *run) canFence(n *node) bool { return rn.canFenceThrough(n, len(rn.nodes)) }
+
+// canFenceThrough is canFence for a guest inside so many other guests at most: a
+// history may claim that a guest's container runs in that guest itself.
+func (rn *run) canFenceThrough(n *node, guests int) bool {
 	if n.isGuest() {
 		c := n.container()
-		if c == nil {
+		if c == nil || guests == 0 {
 			return false
 		}
 		for _, host := range c.active {
-			if !host.online && !rn.canFence(host) {
+			if !host.online && !rn.canFenceThrough(host, guests-1) {
 				return false
 			}
 		}

@@ -70,6 +70,8 @@ type resource struct {
 	stopUnexpected  bool // multiple-active=stop_unexpected is being applied
 	reload          bool // a reload is wanted
 	restarting      bool
+	timed           bool // what the history says of it depends on the time
+	nowhere         bool // found no place, whatever was made of that later
 
 	// Now.
 	role          role // highest over the nodes where it is active

@@ -193,6 +193,10 @@ func (rn *run) nodeAttribute(n *node, name string) (string, bool) {
 			return rn.options.clusterName, rn.options.clusterName != ""
 		}
 	}
+	if rn.looked == nil {
+		rn.looked = map[string]bool{}
+	}
+	rn.looked[name] = true
 	v, ok := n.attrs[name]
 	return v, ok
 }

@@ -44,6 +44,8 @@ type run struct {
 
 	scratch      scratchVectors
 	mergeOnly    *node // the one node of which preferences are being merged; nil: all
+	mergeApart   bool  // preferences are not to be merged at once, since a loop may be cut short
+	sums         int   // generation of merge effects: scores of what is no instance may have changed since the one before
 	actionSlab   slab[action]
 	orderingSlab slab[ordering]
 	relationSlab slab[relation]
@@ -56,7 +58,10 @@ type run struct {
 	fencingReady bool // fencing is enabled and a device (or watchdog) exists
 	unfencing    bool // something requires or provides unfencing
 
-	recheck time.Time // when time alone may change the decision; zero: never
+	recheck time.Time       // when time alone may change the decision; zero: never
+	dated   bool            // some rule looked at the time
+	looked  map[string]bool // node attributes that something looked at by name
+	whole   *run            // that this one is a slice of; nil: none
 
 	scores  []Score
 	factors map[*resource][]factor // contributions to scores, for reasons
@@ -67,6 +72,16 @@ type run struct {
 // that lead there. It changes neither config nor status.
 func Schedule(config *cluster.Config, status *cluster.Status, now time.Time, opts Options) (*Plan, error) {
 	rn := newRun(config, status, now, opts)
+	rn.assess()
+	rn.placeResources()
+	rn.decideActions()
+	rn.writeGraph()
+	rn.writeOutcome()
+	return rn.plan, nil
+}
+
+// assess reads all input and applies what decides about each resource by itself.
+func (rn *run) assess() {
 	rn.readInput()
 
 	rn.applyHealth()
@@ -79,18 +94,16 @@ func Schedule(config *cluster.Config, status *cluster.Status, now time.Time, opt
 	rn.builtinColocations()
 	rn.builtinOrders()
 	rn.compareHistory()
+}
 
-	rn.placeResources()
-
+// decideActions creates the actions that bring about the placement, with their
+// order.
+func (rn *run) decideActions() {
 	rn.compareDeferred()
 	rn.createActions()
 	rn.orderRemoteActions()
 	rn.fenceAndShutdown()
 	rn.evaluateOrders()
-
-	rn.writeGraph()
-	rn.writeOutcome()
-	return rn.plan, nil
 }
 
 // newRun returns a run that has read nothing yet.

@@ -3,6 +3,7 @@ package scheduler_test
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -213,4 +214,107 @@ func BenchmarkGrowth(b *testing.B) {
 		quiet := p.steady(b)
 		b.Run("steady/"+name, func(b *testing.B) { measure(b, quiet) })
 	}
+}
+
+// BenchmarkReplan measures plans after one small change to a large cluster at
+// rest, made from the plan before, and reports their share of a whole plan.
+func BenchmarkReplan(b *testing.B) {
+	for _, size := range [][2]int{{16, 1000}, {32, 1000}} {
+		quiet := mixed(size[0], size[1]).steady(b)
+		for _, each := range smallChanges(b, quiet) {
+			b.Run(fmt.Sprintf("%s/%dx%d", each.name, size[0], size[1]), func(b *testing.B) { measureReplan(b, quiet, each.after) })
+		}
+	}
+}
+
+type smallChange struct {
+	name  string
+	after problem
+}
+
+func smallChanges(b *testing.B, quiet problem) []smallChange {
+	result := func(r rehearsal.Result) problem {
+		p := quiet
+		for i := range p.status.Nodes {
+			for _, h := range p.status.Nodes[i].History {
+				if h.ID == r.Resource && slices.ContainsFunc(h.Operations, func(e cluster.HistoryEntry) bool { return e.IntervalMS == 10_000 }) {
+					r.Node = p.status.Nodes[i].Name
+				}
+			}
+		}
+		status, err := rehearsal.AddResult(p.config, p.status, r, moment)
+		if err != nil {
+			b.Fatal(err)
+		}
+		p.status = status
+		return p
+	}
+	configured := func(edit func(*cluster.Config)) problem {
+		p := quiet
+		config := *p.config
+		config.Resources, config.Locations = slices.Clone(config.Resources), slices.Clone(config.Locations)
+		edit(&config)
+		p.config = &config
+		return p
+	}
+	attribute := quiet
+	status := *quiet.status
+	status.Nodes = slices.Clone(status.Nodes)
+	status.Nodes[2].Attributes = []cluster.AttrSet{{ID: "t", Pairs: []cluster.NVPair{{Name: "ping", Value: "100"}}}}
+	attribute.status = &status
+	group := func(c *cluster.Config) *cluster.Resource {
+		return &c.Resources[slices.IndexFunc(c.Resources, func(r cluster.Resource) bool { return r.ID == "group0007" })]
+	}
+	return []smallChange{
+		{"monitor", result(rehearsal.Result{Resource: "g0007m2", Operation: "monitor", Interval: 10 * time.Second})},
+		{"failure", result(rehearsal.Result{Resource: "g0007m2", Operation: "monitor", Interval: 10 * time.Second, RC: 1})},
+		{"stopped", result(rehearsal.Result{Resource: "g0007m3", Operation: "stop"})},
+		{"clone-failure", result(rehearsal.Result{Resource: "base002", Operation: "monitor", Interval: 10 * time.Second, RC: 7})},
+		{"attribute", attribute},
+		{"move", configured(func(c *cluster.Config) {
+			c.Locations = append(c.Locations, cluster.Location{ID: "move", Resource: "group0007", Node: c.Nodes[0].Name, Score: "500000"})
+		})},
+		{"parameter", configured(func(c *cluster.Config) {
+			g := group(c)
+			g.Children = slices.Clone(g.Children)
+			g.Children[1].Params = []cluster.AttrSet{{ID: "p", Pairs: []cluster.NVPair{{Name: "state", Value: "new"}}}}
+		})},
+		{"target-role", configured(func(c *cluster.Config) {
+			group(c).Meta = []cluster.AttrSet{{ID: "m", Pairs: []cluster.NVPair{{Name: "target-role", Value: "Stopped"}}}}
+		})},
+		{"node-lost", quiet.without()},
+	}
+}
+
+// measureReplan plans the change there and back, and a whole plan beside it.
+func measureReplan(b *testing.B, before, after problem) {
+	plan := func(p *scheduler.Planner, x problem) *cluster.Plan {
+		plan, err := p.Schedule(x.config, x.status, moment, scheduler.Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		return plan
+	}
+	whole := time.Duration(1 << 62)
+	for range 3 {
+		runtime.GC()
+		began := cpuTime()
+		after.schedule(b)
+		whole = min(whole, cpuTime()-began)
+	}
+	var planner scheduler.Planner
+	plan(&planner, before)
+	runtime.GC()
+	actions := 0
+	best := time.Duration(1 << 62)
+	for b.Loop() {
+		began := cpuTime()
+		actions = len(plan(&planner, after).Actions)
+		best = min(best, cpuTime()-began)
+		plan(&planner, before)
+	}
+	b.ReportMetric(float64(best)/1e6, "best-cpu-ms")
+	b.ReportMetric(float64(whole)/1e6, "whole-cpu-ms")
+	b.ReportMetric(100*float64(best)/float64(whole), "%ofwhole")
+	b.ReportMetric(float64(actions), "actions")
 }

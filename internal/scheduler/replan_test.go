@@ -1,0 +1,345 @@
+package scheduler_test
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"linuxha/internal/cibgen"
+	"linuxha/internal/cluster"
+	"linuxha/internal/pacemaker"
+	"linuxha/internal/scheduler"
+	"linuxha/internal/scheduler/rehearsal"
+)
+
+var (
+	replanSteps = flag.Int("replan-steps", 12, "changes to each cluster in TestReplan")
+	replanSeed  = flag.Uint64("replan-seed", 1, "first seed of TestReplan")
+	replanCases = flag.Int("replan-cases", 120, "random clusters in TestReplan")
+)
+
+// changing is a cluster to which things happen.
+type changing struct {
+	*rand.Rand
+	problem
+	now     time.Time
+	plan    *cluster.Plan
+	changes []string
+}
+
+// TestReplan lets things happen to clusters, the recorded ones and random ones,
+// and compares each plan that was made from the one before with a whole one.
+func TestReplan(t *testing.T) {
+	reused, plans := 0, 0
+	run := func(name string, seed uint64, data []byte, now time.Time) {
+		cib, err := pacemaker.Parse(data, pacemaker.Options{Lenient: true})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		c := &changing{Rand: rand.New(rand.NewPCG(seed, 1)), problem: problem{&cib.Config, &cib.Status}, now: now}
+		r, n := c.run(t, name)
+		reused, plans = reused+r, plans+n
+	}
+	for _, c := range recorded(t) {
+		run(c.name, *replanSeed, c.data, c.now)
+	}
+	fromRecorded, ofRecorded := reused, plans
+	for i := range *replanCases {
+		seed := *replanSeed + uint64(i)
+		doc := cibgen.Generate(seed, cibgen.Limits{Nodes: 6, Resources: 20}).Document.Bytes()
+		run(fmt.Sprintf("random %d", seed), seed, doc, moment)
+	}
+	for i := range *replanCases / 4 {
+		seed := *replanSeed + uint64(i)
+		c := &changing{Rand: rand.New(rand.NewPCG(seed, 2)), problem: mixed(2+int(seed%4), 40), now: moment}
+		r, n := c.run(t, fmt.Sprintf("mixed %d", seed))
+		reused, plans = reused+r, plans+n
+	}
+	t.Logf("recorded: %d of %d plans made from the one before; others: %d of %d", fromRecorded, ofRecorded, reused-fromRecorded, plans-ofRecorded)
+	if reused < plans/10 {
+		t.Errorf("only %d of %d plans were made from the one before", reused, plans)
+	}
+}
+
+func (c *changing) run(t *testing.T, name string) (reused, plans int) {
+	t.Helper()
+	planner := scheduler.NewEagerPlanner()
+	for step := range *replanSteps {
+		if step > 0 {
+			c.change()
+		}
+		whole, err := scheduler.Schedule(c.config, c.status, c.now, scheduler.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan, err := planner.Schedule(c.config, c.status, c.now, scheduler.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if step%4 == 0 {
+			scored := scheduler.Options{Scores: true}
+			whole, err := scheduler.Schedule(c.config, c.status, c.now, scored)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if apart := scheduler.ScheduleApart(c.config, c.status, c.now, scored); !reflect.DeepEqual(apart, whole) {
+				t.Errorf("%s: after %s: preferences merged at once, and one by one:\n%s", name, strings.Join(c.changes, "; "), difference(whole, apart))
+			}
+		}
+		if !reflect.DeepEqual(plan, whole) {
+			t.Errorf("%s: after %s:\n%s", name, strings.Join(c.changes, "; "), difference(plan, whole))
+			return planner.Reused(), step + 1
+		}
+		c.plan = plan
+	}
+	return planner.Reused(), *replanSteps
+}
+
+// difference shows where two plans differ.
+func difference(got, want *cluster.Plan) string {
+	a, _ := json.MarshalIndent(got, "", " ")
+	b, _ := json.MarshalIndent(want, "", " ")
+	x, y := strings.Split(string(a), "\n"), strings.Split(string(b), "\n")
+	for i := range min(len(x), len(y)) {
+		if x[i] != y[i] {
+			from := max(i-12, 0)
+			return fmt.Sprintf("made from the one before:\n%s\nwhole:\n%s", strings.Join(x[from:min(i+10, len(x))], "\n"), strings.Join(y[from:min(i+10, len(y))], "\n"))
+		}
+	}
+	return fmt.Sprintf("%d and %d lines", len(x), len(y))
+}
+
+// change lets one thing happen.
+func (c *changing) change() {
+	c.now = c.now.Add(time.Duration(c.IntN(90)) * time.Second)
+	what := "nothing"
+	switch n := c.IntN(20); {
+	case n < 5:
+		c.status = rehearsal.Run(c.status, c.plan, c.now, nil).Status
+		what = "what was planned"
+	case n < 9:
+		what = c.result()
+	case n < 11:
+		what = c.attribute()
+	case n < 12:
+		what = c.forget()
+	case n < 14:
+		what = c.locate()
+	case n < 18:
+		what = c.edit()
+	case n < 19:
+		what = c.nodeState()
+	}
+	c.changes = append(c.changes, what)
+}
+
+func choice[T any](c *changing, from []T) *T {
+	if len(from) == 0 {
+		return nil
+	}
+	return &from[c.IntN(len(from))]
+}
+
+func (c *changing) primitives() []*cluster.Resource {
+	var out []*cluster.Resource
+	var walk func([]cluster.Resource)
+	walk = func(list []cluster.Resource) {
+		for i := range list {
+			if list[i].Kind == cluster.Primitive {
+				out = append(out, &list[i])
+			}
+			walk(list[i].Children)
+		}
+	}
+	walk(c.config.Resources)
+	return out
+}
+
+func (c *changing) result() string {
+	r, n := choice(c, c.primitives()), choice(c, c.status.Nodes)
+	if r == nil || n == nil {
+		return "no result"
+	}
+	x := rehearsal.Result{Resource: (*r).ID, Node: n.Name, Operation: []string{"start", "stop", "monitor", "monitor", "promote", "demote"}[c.IntN(6)]}
+	if c.IntN(3) > 0 { // of something known there
+		if h := choice(c, n.History); h != nil {
+			x.Resource = h.ID
+		}
+	}
+	if x.Operation == "monitor" {
+		x.Interval = []time.Duration{0, 10 * time.Second}[c.IntN(2)]
+	}
+	x.RC = []int{0, 0, 0, 1, 7, 5, 8}[c.IntN(7)]
+	status, err := rehearsal.AddResult(c.config, c.status, x, c.now)
+	if err != nil {
+		return err.Error()
+	}
+	c.status = status
+	return fmt.Sprintf("%s_%s_%v on %s: %d", x.Resource, x.Operation, x.Interval, x.Node, x.RC)
+}
+
+// node returns a node of the status for changing.
+func (c *changing) node() *cluster.NodeStatus {
+	s := *c.status
+	s.Nodes = slices.Clone(s.Nodes)
+	c.status = &s
+	return choice(c, s.Nodes)
+}
+
+func (c *changing) attribute() string {
+	n, r := c.node(), choice(c, c.primitives())
+	if n == nil || r == nil {
+		return "no attribute"
+	}
+	name := []string{"fail-count-" + (*r).ID + "#monitor_10000", "last-failure-" + (*r).ID + "#monitor_10000", "master-" + (*r).ID, "ping", "site", "standby", "#health-x"}[c.IntN(7)]
+	value := []string{"1", "5", "INFINITY", "true", "green", strconv.FormatInt(c.now.Unix()-5, 10)}[c.IntN(6)]
+	set := cluster.AttrSet{ID: "t"}
+	if len(n.Attributes) > 0 {
+		set = n.Attributes[0]
+	}
+	old := set.Pairs
+	set.Pairs = nil
+	for _, p := range old {
+		if p.Name != name {
+			set.Pairs = append(set.Pairs, p)
+		}
+	}
+	if len(set.Pairs) == len(old) || c.IntN(2) == 0 {
+		set.Pairs = append(set.Pairs, cluster.NVPair{Name: name, Value: value})
+	}
+	n.Attributes = []cluster.AttrSet{set}
+	return fmt.Sprintf("attribute %s=%s on %s", name, value, n.Name)
+}
+
+func (c *changing) forget() string {
+	n := c.node()
+	if n == nil || len(n.History) == 0 {
+		return "nothing to forget"
+	}
+	i := c.IntN(len(n.History))
+	id := n.History[i].ID
+	n.History = slices.Delete(slices.Clone(n.History), i, i+1)
+	return fmt.Sprintf("%s forgotten on %s", id, n.Name)
+}
+
+func (c *changing) nodeState() string {
+	n := c.node()
+	if n == nil {
+		return "no node"
+	}
+	if n.Crmd == "online" {
+		n.InCCM, n.Crmd, n.Join, n.Expected = "false", "offline", "down", []string{"down", "member"}[c.IntN(2)]
+	} else {
+		n.InCCM, n.Crmd, n.Join, n.Expected = "true", "online", "member", "member"
+	}
+	return fmt.Sprintf("node %s: %s, expected %s", n.Name, n.Crmd, n.Expected)
+}
+
+func (c *changing) locate() string {
+	config := *c.config
+	c.config = &config
+	r, n := choice(c, config.Resources), choice(c, config.Nodes)
+	if len(config.Locations) > 0 && c.IntN(3) == 0 {
+		i := c.IntN(len(config.Locations))
+		id := config.Locations[i].ID
+		config.Locations = slices.Delete(slices.Clone(config.Locations), i, i+1)
+		return "without " + id
+	}
+	if r == nil || n == nil {
+		return "no location"
+	}
+	l := cluster.Location{ID: fmt.Sprintf("move-%d", len(c.changes)), Resource: r.ID, Node: n.Name, Score: []string{"500000", "-INFINITY", "20", "INFINITY"}[c.IntN(4)]}
+	if c.IntN(5) == 0 {
+		l.Role = "Promoted"
+	}
+	config.Locations = append(slices.Clone(config.Locations), l)
+	return fmt.Sprintf("location %+v", l)
+}
+
+func (c *changing) edit() string {
+	config := *c.config
+	config.Resources = slices.Clone(config.Resources)
+	c.config = &config
+	r := choice(c, config.Resources)
+	if r == nil {
+		return "nothing to edit"
+	}
+	if len(r.Children) > 0 && c.IntN(2) == 0 {
+		r.Children = slices.Clone(r.Children)
+		r = choice(c, r.Children)
+	}
+	pairs := []cluster.NVPair{
+		{Name: "target-role", Value: "Stopped"}, {Name: "target-role", Value: "Started"}, {Name: "is-managed", Value: "false"},
+		{Name: "resource-stickiness", Value: "200"}, {Name: "priority", Value: "5"}, {Name: "critical", Value: "false"},
+		{Name: "maintenance", Value: "true"}, {Name: "migration-threshold", Value: "1"}, {Name: "failure-timeout", Value: "60s"},
+		{Name: "clone-max", Value: "2"}, {Name: "interleave", Value: "false"}, {Name: "allow-migrate", Value: "true"}, {Name: "requires", Value: "nothing"},
+	}
+	p := *choice(c, pairs)
+	switch c.IntN(4) {
+	case 0:
+		r.Params = []cluster.AttrSet{{ID: r.ID + "-p", Pairs: []cluster.NVPair{{Name: "state", Value: strconv.Itoa(c.IntN(3))}}}}
+		return "parameter of " + r.ID
+	case 1:
+		if r.Kind == cluster.Primitive {
+			r.Operations = []cluster.Operation{{ID: r.ID + "-m", Name: "monitor", Interval: []string{"10s", "20s"}[c.IntN(2)]}}
+			return "monitor of " + r.ID
+		}
+	case 2:
+		if len(r.Meta) > 0 {
+			r.Meta = r.Meta[:len(r.Meta)-1]
+			return "less of " + r.ID
+		}
+	}
+	r.Meta = append(slices.Clone(r.Meta), cluster.AttrSet{ID: r.ID + "-more", Score: len(c.changes), Pairs: []cluster.NVPair{p}})
+	return fmt.Sprintf("%s=%s of %s", p.Name, p.Value, r.ID)
+}
+
+type recordedCase struct {
+	name string
+	data []byte
+	now  time.Time
+}
+
+// recorded reads the cases of Pacemaker's regression suite, if they lie beside the
+// repository.
+func recorded(t *testing.T) []recordedCase {
+	shared := os.Getenv("HA_SHARED")
+	if shared == "" {
+		dir, err := os.Getwd()
+		if err != nil {
+			t.Fatal(err)
+		}
+		shared = filepath.Join(dir, "..", "..", "..", "shared")
+	}
+	raw, err := os.ReadFile(filepath.Join(shared, "pacemaker-scheduler", "cases.json"))
+	if err != nil {
+		t.Log("the recorded cases are not here; set HA_SHARED to the directory that has pacemaker-scheduler")
+		return nil
+	}
+	var list []struct{ Name, Time string }
+	if err := json.Unmarshal(raw, &list); err != nil {
+		t.Fatal(err)
+	}
+	var out []recordedCase
+	for _, c := range list {
+		data, err := os.ReadFile(filepath.Join(shared, "pacemaker-scheduler", "xml", c.Name+".xml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		now, err := time.Parse(time.RFC3339, c.Time)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, recordedCase{c.Name, data, now})
+	}
+	return out
+}
