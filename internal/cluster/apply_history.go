@@ -52,6 +52,12 @@ func (a *applier) report(c *Report) *Rejection {
 	slices.SortStableFunc(m.History, func(x, y ResourceHistory) int { return compareText(x.ID, y.ID) })
 	m.Reported, m.Unsure = true, nil
 	m.LastCall = max(m.LastCall, c.LastCall)
+	for _, r := range c.Running {
+		// Active or in flight, though the history does not say so (it was erased).
+		if name := a.s.Config.historyName(r.Instance); !m.MayRun(r.Instance) && !slices.Contains(m.Unsure, name) {
+			m.Unsure = append(m.Unsure, name)
+		}
+	}
 
 	// Grants of this boot pass on to what is active; the others end.
 	active := func(g *Grant) bool {
@@ -75,6 +81,15 @@ func (a *applier) report(c *Report) *Rejection {
 		a.adopt(m, r.Instance, r.Role)
 	}
 	return nil
+}
+
+// historyName is the name that histories keep an instance under: those of an
+// anonymous clone stand for each other.
+func (c *Config) historyName(instance string) string {
+	if c.Exclusive(instance) {
+		return instance
+	}
+	return ConfiguredID(instance)
 }
 
 // history records one result.
@@ -307,6 +322,9 @@ func (a *applier) forget(c *HistoryForget) *Rejection {
 				if matchesResource(h.ID, c.Resource) && slices.ContainsFunc(h.Operations, func(e HistoryEntry) bool { return e.Failed() }) {
 					own := a.historyOf(m, h.ID, true)
 					own.Operations = slices.DeleteFunc(own.Operations, func(e HistoryEntry) bool { return e.Failed() })
+					if h.Active() && !own.Active() && !slices.Contains(m.Unsure, h.ID) {
+						m.Unsure = append(slices.Clone(m.Unsure), h.ID) // a failed stop, or start
+					}
 				}
 			}
 		}

@@ -369,7 +369,21 @@ func TestHistory(t *testing.T) {
 	// What ran before its history was erased may still run.
 	w.ok(grant("web", "Started", a), result(a, 7, "web", "start", 0), Command{Forget: &HistoryForget{Resource: "web"}})
 	w.rejected("unsafe: release of web", Command{Release: &Release{IDs: []uint64{w.s.Grants[0].ID}, Holder: a}})
-	w.ok(result(a, 8, "web", "monitor", 7), Command{Release: &Release{IDs: []uint64{w.s.Grants[0].ID}, Holder: a}})
+	// Nor does a report that knows of it, but has no history either, release it.
+	report := Command{Report: &Report{Incarnation: a, LastCall: 7, Running: []Running{{Instance: "web", Resource: "web", Role: "Started"}, {Instance: "dlm:1", Resource: "dlm", Role: "Stopped", InFlight: "start"}}}}
+	w.ok(change(a, NodeLost), change(a, NodeJoining), report, change(a, NodeOnline))
+	w.rejected("unsafe: release of web", Command{Release: &Release{IDs: []uint64{w.s.GrantFor("web", "a").ID}, Holder: a}})
+	w.rejected("unsafe: release of dlm", Command{Release: &Release{IDs: []uint64{w.s.GrantFor("dlm:0", "a").ID}, Holder: a}})
+	w.ok(result(a, 8, "web", "monitor", 7), Command{Release: &Release{IDs: []uint64{w.s.GrantFor("web", "a").ID}, Holder: a}})
+}
+
+// A cleanup erases failures, not the doubt that they leave.
+func TestCleanupAfterAFailedStop(t *testing.T) {
+	w := newWorld(t, "a")
+	a := inc("a", 1, "b1")
+	w.ok(grant("web", "Started", a), result(a, 1, "web", "start", 0), result(a, 2, "web", "stop", 1), Command{Forget: &HistoryForget{Failcount: true}})
+	w.rejected("unsafe: release of web", Command{Release: &Release{IDs: []uint64{w.s.Grants[0].ID}, Holder: a}})
+	w.ok(result(a, 3, "web", "stop", 0), Command{Release: &Release{IDs: []uint64{w.s.Grants[0].ID}, Holder: a}})
 }
 
 func TestProbeThatFindsSomethingAdoptsIt(t *testing.T) {
