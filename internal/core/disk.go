@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -11,6 +12,7 @@ import (
 	"linuxha/internal/cluster/mutant"
 	"linuxha/internal/core/consensus"
 	"linuxha/internal/core/event"
+	"linuxha/internal/core/heartbeat"
 )
 
 const (
@@ -30,7 +32,9 @@ type disk struct {
 	snapAt   uint64           // index of the newest durable snapshot
 	lazyDue  time.Duration
 	forced   *consensus.Start // of a new lineage, for or with the disk
-	done     bool             // the first batch, which begins this incarnation, is durable
+	// remembered is when the memory of peers was last looked at.
+	remembered time.Duration
+	done       bool // the first batch, which begins this incarnation, is durable
 }
 
 // first tells whether this incarnation is not durable yet: nothing else happens before.
@@ -57,7 +61,7 @@ func (c *Core) maybePersist() {
 	}
 	d.seq++
 	p := &event.Persist{Seq: d.seq}
-	if d.identity {
+	if c.remember() || d.identity {
 		id := c.identity
 		p.Identity = &id
 	}
@@ -77,6 +81,45 @@ func (c *Core) maybePersist() {
 	if mutant.Is("answer before the sync") {
 		c.persisted(event.Persisted{Seq: p.Seq})
 	}
+}
+
+// rememberEvery is how old the memory of peers on the disk may be; it goes there
+// with what has to be written anyway.
+const rememberEvery = time.Minute
+
+// remember brings the memory of peers up to date now and then, and tells whether it did.
+func (c *Core) remember() bool {
+	d := &c.disk
+	if d.first() || d.remembered > 0 && c.now.Mono-d.remembered < rememberEvery {
+		return false
+	}
+	d.remembered = c.now.Mono
+	var list []event.PeerMemory
+	for _, v := range c.detector.Peers(c.now.Mono) {
+		if p := &v.Packet; p.Lineage == c.identity.Lineage.ID && p.RaftID != 0 && !c.removed(p.RaftID) {
+			list = append(list, event.PeerMemory{Node: p.Node, RaftID: p.RaftID, Counter: p.Counter, Boot: p.Boot, Commit: p.Commit})
+		}
+	}
+	for i := range c.identity.Peers {
+		if x := &c.identity.Peers[i]; !c.removed(x.RaftID) && !slices.ContainsFunc(list, func(o event.PeerMemory) bool { return o.RaftID == x.RaftID }) {
+			list = append(list, *x)
+		}
+	}
+	if slices.Equal(list, c.identity.Peers) {
+		return false
+	}
+	c.identity.Peers = list
+	return true
+}
+
+// memoryOf returns what the disk remembers of a packet's sender, or nil.
+func (c *Core) memoryOf(p *heartbeat.Packet) *event.PeerMemory {
+	for i := range c.identity.Peers {
+		if x := &c.identity.Peers[i]; x.RaftID == p.RaftID && x.Node == p.Node {
+			return x
+		}
+	}
+	return nil
 }
 
 func dueFrom(wanted bool, due, otherwise time.Duration) time.Duration {

@@ -83,13 +83,19 @@ func (c *Core) elect() {
 			c.trace("the leader %s is lost: %s", v.Node, v.Reason)
 		}
 	}
-	for _, h := range e.held {
-		if now-h.at <= 2*dead {
+	stepped := false
+	e.held = slices.DeleteFunc(e.held, func(h heldVote) bool {
+		switch {
+		case now-h.at > 2*dead:
+		case !c.heardBy(h.message.GetFrom()):
+			return false
+		default:
+			stepped = true
 			c.stepRaft(h.message)
 		}
-	}
-	if len(e.held) > 0 {
-		e.held = nil
+		return true
+	})
+	if stepped {
 		c.drain()
 		if c.leaderHeard() {
 			return

@@ -330,6 +330,7 @@ func (c *Core) tryForce() {
 	c.identity.Lineage = cluster.Lineage{
 		ID: fmt.Sprintf("%016x%016x", c.random.next(), c.random.next()), Parent: c.identity.Lineage.ID, Branch: branch,
 	}
+	c.identity.Peers = nil // positions in the former history
 	c.identity.Forced, c.identity.Fencing, c.identity.Sure = &f.reason, cluster.Incarnation{}, c.self.Boot
 	start.ElectionTicks = c.electionTicks()
 	c.disk.forced = &start

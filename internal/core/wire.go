@@ -131,15 +131,25 @@ func (c *Core) stale(p *heartbeat.Packet) bool {
 		return false
 	}
 	remembered := event.Stale{}
-	if m := c.state.Member(p.Node); m != nil && m.Incarnation.Boot != p.Boot {
+	if m := c.state.Member(p.Node); m != nil && (m.Incarnation.Boot != p.Boot || m.Incarnation.Counter > p.Counter) {
 		remembered.Counter = m.Incarnation.Counter
 	}
 	v, known := c.detector.Peer(c.now.Mono, p.Node)
-	if known && v.Packet.Boot != p.Boot && v.Packet.RaftID == p.RaftID {
-		remembered.Counter = max(remembered.Counter, v.Packet.Counter)
+	if known && v.Packet.RaftID == p.RaftID && v.Packet.Lineage == p.Lineage {
+		if v.Packet.Boot != p.Boot || v.Packet.Counter > p.Counter {
+			remembered.Counter = max(remembered.Counter, v.Packet.Counter)
+		}
+		if v.Packet.Counter < p.Counter {
+			remembered.Commit = v.Packet.Commit
+		}
 	}
-	if known && v.Packet.Counter < p.Counter && v.Packet.RaftID == p.RaftID && v.Packet.Lineage == p.Lineage {
-		remembered.Commit = v.Packet.Commit
+	if x := c.memoryOf(p); x != nil {
+		if x.Boot != p.Boot || x.Counter > p.Counter {
+			remembered.Counter = max(remembered.Counter, x.Counter)
+		}
+		if x.Counter < p.Counter {
+			remembered.Commit = max(remembered.Commit, x.Commit)
+		}
 	}
 	if p.Counter > remembered.Counter && p.LastIndex >= remembered.Commit {
 		return false
@@ -190,8 +200,13 @@ func (c *Core) receivedRaft(m *event.Message) (news bool) {
 		return false
 	}
 	vote := r.GetType() == raftpb.MsgVote || r.GetType() == raftpb.MsgPreVote
-	if vote && !bytes.Equal(r.GetContext(), transferContext) && c.leaderHeard() {
+	if vote && (!bytes.Equal(r.GetContext(), transferContext) && c.leaderHeard() || !c.heardBy(r.GetFrom())) {
 		c.election.hold(c.now.Mono, r)
+		return true
+	}
+	if last, _ := c.raft.Last(); r.GetType() == raftpb.MsgHeartbeat && r.GetTerm() >= c.raft.Term() && r.GetCommit() > last {
+		// The leader has had our word for more than this disk holds.
+		c.exit(event.Exit{Code: 1, Rejoin: true, Reason: fmt.Sprintf("the stored log ends at %d, but this node once had what it has no more (%d is known to %s)", last, r.GetCommit(), m.From.Node)})
 		return true
 	}
 	if t := r.GetType(); t != raftpb.MsgHeartbeat && t != raftpb.MsgHeartbeatResp {
@@ -207,6 +222,13 @@ func (c *Core) receivedRaft(m *event.Message) (news bool) {
 	c.stepRaft(r)
 	news = c.drain()
 	return news || term != c.raft.Term() || leader != c.raft.Leader() || leads != c.raft.Leads()
+}
+
+// heardBy tells whether the node with this Raft id hears this very incarnation, and
+// so has compared it with what it remembers: before that it gets no vote (rule 9).
+func (c *Core) heardBy(id uint64) bool {
+	v := c.peer(c.nodeOf(id))
+	return v.Reachable && v.Packet.RaftID == id
 }
 
 func (c *Core) stepRaft(r *raftpb.Message) {

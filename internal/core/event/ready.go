@@ -59,8 +59,8 @@ type Identity struct {
 	Fencing cluster.Incarnation `json:"fencing,omitzero"`
 	// Forced is why Lineage began with this node as sole voter, until its log says so.
 	Forced *Forced `json:"forced,omitempty"`
-	// Peers is the newest counter and log position seen of each peer: what
-	// peers remember, so that rolled-back state is noticed (rule 9).
+	// Peers is the newest incarnation and log position seen of each peer, as of not
+	// long ago: what peers remember, so that rolled-back state is noticed (rule 9).
 	Peers []PeerMemory `json:"peers,omitempty"`
 }
 
@@ -75,9 +75,11 @@ type Forced struct {
 
 // PeerMemory is what a node remembers of a peer.
 type PeerMemory struct {
-	Node      string `json:"node"`
-	Counter   uint64 `json:"counter"`
-	LastIndex uint64 `json:"last_index"`
+	Node    string `json:"node"`
+	RaftID  uint64 `json:"raft_id"`
+	Counter uint64 `json:"counter"`
+	Boot    string `json:"boot"`
+	Commit  uint64 `json:"commit"` // what it had committed and synced
 }
 
 // Stored is what the store holds at start.
