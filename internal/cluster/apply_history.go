@@ -114,7 +114,7 @@ func (a *applier) history(c *HistoryChange) *Rejection {
 		}
 		return nil
 	}
-	if slices.Contains(m.Unsure, c.Resource) && c.Entry.Status != 1 {
+	if slices.Contains(m.Unsure, c.Resource) && c.Entry.Status != 1 && c.Entry.Operation != "notify" {
 		m.Unsure = slices.DeleteFunc(slices.Clone(m.Unsure), func(name string) bool { return name == c.Resource })
 	}
 	h := a.historyOf(m, c.Resource, true)

@@ -374,7 +374,9 @@ func TestHistory(t *testing.T) {
 	w.ok(change(a, NodeLost), change(a, NodeJoining), report, change(a, NodeOnline))
 	w.rejected("unsafe: release of web", Command{Release: &Release{IDs: []uint64{w.s.GrantFor("web", "a").ID}, Holder: a}})
 	w.rejected("unsafe: release of dlm", Command{Release: &Release{IDs: []uint64{w.s.GrantFor("dlm:0", "a").ID}, Holder: a}})
-	w.ok(result(a, 8, "web", "monitor", 7), Command{Release: &Release{IDs: []uint64{w.s.GrantFor("web", "a").ID}, Holder: a}})
+	w.ok(result(a, 8, "web", "notify", 0)) // says nothing of whether it runs
+	w.rejected("unsafe: release of web", Command{Release: &Release{IDs: []uint64{w.s.GrantFor("web", "a").ID}, Holder: a}})
+	w.ok(result(a, 9, "web", "monitor", 7), Command{Release: &Release{IDs: []uint64{w.s.GrantFor("web", "a").ID}, Holder: a}})
 }
 
 // A cleanup erases failures, not the doubt that they leave.
