@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"linuxha/internal/cluster"
@@ -31,6 +32,7 @@ func (h *Host) fence(call event.FenceCall) {
 				return // nobody is left to call it
 			}
 			w.count("fence device called")
+			h.calls = append(h.calls, w.now)
 			takes := w.between(w.shape.FenceTime/2, w.shape.FenceTime*3/2)
 			if w.now < w.device.slow {
 				takes += w.between(time.Second, 30*time.Second)
@@ -58,7 +60,9 @@ func (h *Host) fence(call event.FenceCall) {
 				}
 			})
 			answer := func(ok bool, text string, took time.Duration) {
+				began := w.now
 				h.inLife(took, func() {
+					h.calls = slices.DeleteFunc(h.calls, func(at time.Duration) bool { return at == began })
 					h.daemonStep(event.FenceCalled{Call: call, OK: ok && cut, Error: text, Took: took})
 				})
 			}

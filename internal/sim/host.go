@@ -38,8 +38,9 @@ type Host struct {
 	stopped bool   // an administrator stopped the daemon
 	agents  agents // what agents left behind in this boot
 	dog     watchdog
-	slow    time.Duration // added to every sync
-	lag     time.Duration // added to every turn of the loop
+	calls   []time.Duration // when the daemon called fence devices that have not answered
+	slow    time.Duration   // added to every sync
+	lag     time.Duration   // added to every turn of the loop
 }
 
 // daemon is a running core with what surrounds it.
@@ -132,6 +133,7 @@ func (h *Host) start() {
 	}
 	w := h.w
 	h.life++
+	h.calls = nil
 	var peers []cluster.Member
 	for _, o := range w.hosts {
 		if o.disk.stored.Identity.RaftID != 0 {

@@ -154,31 +154,31 @@ func (w *World) forceQuorum() {
 	if w.spoilt == nil || w.spoilt.disk.stored.Identity.RaftID != 0 && w.spoilt.disk.stored.Torn == "" {
 		return // nobody has lost anything: they will find each other
 	}
-	var best *Host
+	var able []*Host
 	for _, h := range w.hosts {
 		switch {
 		case h == w.spoilt:
 		case h.daemon == nil || h.daemon.local == nil || h.daemon.state == nil || h.awake > w.now || w.now-h.daemon.began < 5*time.Second:
 			return // people switch on what they can, first
-		case best == nil || h.lastIndex() > best.lastIndex():
-			best = h
+		case w.truth.HasBranch(h.lineage()) || len(able) > 0 && h.lineage() != able[0].lineage():
+			return
+		case h.lastIndex() >= w.truth.Reached(h.lineage()):
+			able = append(able, h)
 		}
 	}
-	if best == nil || best.lastIndex() < w.truth.Reached(best.lineage()) || w.truth.HasBranch(best.lineage()) {
+	if len(able) == 0 {
 		return
 	}
-	for _, h := range w.hosts {
-		if h != w.spoilt && h.lineage() != best.lineage() {
-			return
-		}
-	}
-	w.leaderless = w.now // if it is of no use, people think again
+	w.leaderless = w.now - patience/2 // if it is of no use, people try another one
+	w.forces++
+	best := able[w.forces%len(able)]
 	w.note("people switch %s off and force quorum on %s", w.spoilt.name, best.name)
 	w.crash(w.spoilt, 10*time.Second)
 	w.after(2*time.Second, func() {
 		best.request(event.Request{ForceQuorum: true, By: "admin"}, func(r event.Reply) {
 			if r.Err == nil {
 				w.count("quorum forced by people")
+				w.forced = w.now
 				return
 			}
 			w.note("%s refuses: %v", best.name, r.Err)

@@ -22,6 +22,7 @@ type Result struct {
 	Events    int            `json:"events"`
 	Simulated time.Duration  `json:"simulated"`
 	Recovery  time.Duration  `json:"recovery"` // from the last fault's end to all well
+	Bound     time.Duration  `json:"bound"`    // what that should not exceed
 }
 
 // Failed tells whether a rule was broken.
@@ -44,7 +45,7 @@ func Run(seed uint64, o Options) *Result {
 func RunFaults(s Shape, faults []Fault, o Options) (r *Result) {
 	w := newWorld(s, o.Trace)
 	w.readies = o.Readies
-	r = &Result{Shape: s, Faults: faults, Stats: w.stats}
+	r = &Result{Shape: s, Faults: faults, Stats: w.stats, Bound: s.bound()}
 	defer func() {
 		if fault := recover(); fault != nil {
 			r.Breaches = append(w.truth.Breaches, truth.Breach{At: w.now, Rule: "panic", Text: fmt.Sprint(fault), Stack: string(debug.Stack())})
@@ -103,6 +104,15 @@ func (w *World) trouble(faults []Fault, length time.Duration) {
 // are over and its hosts are switched on.
 const recoveryLimit = 90 * time.Second
 
+// tidyEvery is how often people clean up what failed while a cluster recovers.
+const tidyEvery = 10 * time.Second
+
+// bound is how long recovery may take: ten dead times, or twice what fencing takes.
+func (s *Shape) bound() time.Duration {
+	dead := cluster.Detection{Preset: s.Preset}.Resolve().DeadTime
+	return max(10*dead, 3*s.FenceTime)
+}
+
 // recover ends all faults and waits until all is well.
 func (w *World) recover() time.Duration {
 	if len(w.truth.Breaches) > 0 {
@@ -131,18 +141,20 @@ func (w *World) recover() time.Duration {
 		}
 		h.switchOn()
 	}
-	began := w.now
-	for _, h := range w.hosts {
-		w.ask(w.hosts[0], online(h.name))
-	}
-	tidy := time.Duration(0)
+	healed := w.now
+	w.until(time.Minute, 100*time.Millisecond, func() bool { return w.quiet(healed) })
+	w.note("=== nothing of them is left")
+	began, tidy := w.now, -tidyEvery
 	ok := w.until(recoveryLimit, 100*time.Millisecond, func() bool {
-		if w.now-tidy > 20*time.Second { // administrators look after what failed
+		if w.now-tidy > tidyEvery && w.leader() != nil { // people look after what failed
 			tidy = w.now
-			w.ask(w.hosts[w.rng.IntN(len(w.hosts))], event.Request{Refresh: &cluster.HistoryForget{}})
+			w.ask(w.leader(), event.Request{Refresh: &cluster.HistoryForget{}})
 			for _, h := range w.hosts {
-				w.ask(h, online(h.name))
+				w.ask(w.leader(), online(h.name))
 			}
+		}
+		if w.forced > began {
+			began, w.forced = w.forced, 0 // before, it was for people to act
 		}
 		return w.well() == ""
 	})
@@ -158,6 +170,28 @@ func (w *World) recover() time.Duration {
 		}
 	}
 	return recovery
+}
+
+// quiet tells whether nothing is left of the faults that ended at a moment: all
+// hosts have power and are awake, their daemons run or ask to be admitted, and no
+// operation and no call of a fence device from before is under way.
+func (w *World) quiet(since time.Duration) bool {
+	for _, h := range w.hosts {
+		if !h.power || h.awake > w.now || h.daemon == nil && h.disk.stored.Identity.RaftID != 0 {
+			return false
+		}
+		for _, r := range h.agents.runs {
+			if r.began <= since {
+				return false
+			}
+		}
+		for _, began := range h.calls {
+			if began <= since {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // well returns what is not as it should be, or "".
