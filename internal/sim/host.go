@@ -133,7 +133,7 @@ func (h *Host) start() {
 	}
 	w := h.w
 	h.life++
-	h.calls = nil
+	h.calls, w.started = nil, w.now
 	var peers []cluster.Member
 	for _, o := range w.hosts {
 		if o.disk.stored.Identity.RaftID != 0 {

@@ -144,6 +144,9 @@ func (w *World) lookAfter() {
 	case w.now-w.leaderless > patience:
 		w.forceQuorum()
 	}
+	if w.shape.Lying && w.healed {
+		w.undoLies()
+	}
 	w.after(2*time.Second, w.lookAfter)
 }
 
@@ -185,6 +188,31 @@ func (w *World) forceQuorum() {
 			w.count("wish refused: " + r.Err.Kind)
 		})
 	})
+}
+
+// undoLies is what people do after a fence device has lied, when the alarm tells
+// them: who is held for off is switched off indeed, and of two histories one is
+// given up.
+func (w *World) undoLies() {
+	leader := w.leader()
+	if leader == nil || leader.daemon.state == nil {
+		return
+	}
+	for _, h := range w.hosts {
+		m := leader.daemon.state.Member(h.name)
+		if h == leader || h.daemon == nil || m == nil {
+			continue
+		}
+		other := h.lineage() != "" && !w.truth.Descends(leader.lineage(), h.lineage())
+		if other {
+			w.note("people give up what %s has on its disk", h.name)
+			h.disk.wipe()
+			h.counter = 0
+		}
+		if other || m.State == cluster.NodeFenced && m.Incarnation == h.daemon.self {
+			w.crash(h, 5*time.Second)
+		}
+	}
 }
 
 // lastIndex is the end of the log on a host's disk.

@@ -107,7 +107,8 @@ const recoveryLimit = 90 * time.Second
 // tidyEvery is how often people clean up what failed while a cluster recovers.
 const tidyEvery = 10 * time.Second
 
-// bound is how long recovery may take: ten dead times, or twice what fencing takes.
+// bound is how long recovery may take from when all hosts are up and nothing of
+// the faults is left: ten dead times, or twice what fencing takes.
 func (s *Shape) bound() time.Duration {
 	dead := cluster.Detection{Preset: s.Preset}.Resolve().DeadTime
 	return max(10*dead, 3*s.FenceTime)
@@ -153,17 +154,18 @@ func (w *World) recover() time.Duration {
 				w.ask(w.leader(), online(h.name))
 			}
 		}
-		if w.forced > began {
-			began, w.forced = w.forced, 0 // before, it was for people to act
-		}
+		began = max(began, w.started, w.forced) // before, it was for a host to boot, or for people to act
 		return w.well() == ""
 	})
 	if !ok {
 		w.stuck("not well after the faults were over")
-		return w.now - began
+	} else if w.now-began > w.shape.bound() {
+		w.truth.Stuck(w.now, "well only %v after the faults were over and all were up, %v are allowed", w.now-began, w.shape.bound())
 	}
 	recovery := w.now - began
-	w.run(w.now + 2*time.Second)
+	if ok {
+		w.run(w.now + 2*time.Second)
+	}
 	for _, h := range w.hosts {
 		if h.daemon != nil && h.daemon.state != nil {
 			w.clock.checkAll(h, h.daemon.state)

@@ -42,6 +42,7 @@ type World struct {
 	healed     bool            // the faults are over
 	spoilt     *Host           // its disk's content was lost, and it has not been well since
 	lost       map[string]loss // members that the newest state has for lost: since when that is known
+	started    time.Duration   // when a daemon last was
 	forced     time.Duration   // when people last did
 	forces     int             // how often people tried to force quorum
 	leaderless time.Duration   // since when no node has quorum; 0: one has
