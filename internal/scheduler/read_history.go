@@ -123,23 +123,25 @@ type transitionKey struct {
 	uuid                 string
 }
 
+// parseTransitionKey reads it. What no transition asked for, such as what a node
+// does on its own when it loses quorum, is expected to succeed.
 func parseTransitionKey(text string) (transitionKey, bool) {
 	_, rest, ok := strings.Cut(text, ":")
 	if !ok {
-		return transitionKey{expected: -1}, false
+		return transitionKey{expected: rcOK}, false
 	}
 	transition, rest, ok := strings.Cut(rest, ":")
 	if !ok {
-		return transitionKey{expected: -1}, false
+		return transitionKey{expected: rcOK}, false
 	}
 	expected, uuid, ok := strings.Cut(rest, ":")
 	if !ok {
-		return transitionKey{expected: -1}, false
+		return transitionKey{expected: rcOK}, false
 	}
 	t, err1 := strconv.Atoi(transition)
 	e, err2 := strconv.Atoi(expected)
 	if err1 != nil || err2 != nil {
-		return transitionKey{expected: -1}, false
+		return transitionKey{expected: rcOK}, false
 	}
 	return transitionKey{t, e, uuid}, true
 }

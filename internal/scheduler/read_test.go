@@ -99,7 +99,7 @@ func TestUnseenNode(t *testing.T) {
 }
 
 // history builds entries from "operation[/interval ms] rc [expected]"; "?" for
-// the rc is an operation in flight. They are an hour old and a second apart.
+// the rc is an operation in flight, "alone" that no transition asked for it. They are an hour old and a second apart.
 func history(id string, lines ...string) []cluster.HistoryEntry {
 	var entries []cluster.HistoryEntry
 	for i, line := range lines {
@@ -114,7 +114,8 @@ func history(id string, lines ...string) []cluster.HistoryEntry {
 		if op == "monitor" && interval == 0 {
 			expected = 7
 		}
-		if len(words) > 2 {
+		alone := len(words) > 2 && words[2] == "alone"
+		if len(words) > 2 && !alone {
 			expected = int(intOr(words[2], 0, 0))
 		}
 		if words[1] == "?" {
@@ -122,7 +123,9 @@ func history(id string, lines ...string) []cluster.HistoryEntry {
 		} else {
 			e.RC = int(intOr(words[1], 0, 0))
 		}
-		e.TransitionKey = fmt.Sprintf("%d:%d:%d:u", i, i, expected)
+		if !alone {
+			e.TransitionKey = fmt.Sprintf("%d:%d:%d:u", i, i, expected)
+		}
 		entries = append(entries, e)
 	}
 	return entries
@@ -140,6 +143,10 @@ func TestHistoryOfOneResource(t *testing.T) {
 		{"found running", []string{"monitor 0"}, "", "", "Started on beta"},
 		{"started", []string{"monitor 7", "start 0", "monitor/10000 0"}, "", "", "Started on beta"},
 		{"stopped", []string{"start 0", "stop 0"}, "", "", "Stopped"},
+		{"stopped on its own", []string{"start 0", "stop 0 alone"}, "", "", "Stopped"},
+		{"failed to stop on its own", []string{"start 0", "stop 1 alone"}, "", "", "Started on beta failed must-stop banned beta fence"},
+		{"found running on its own", []string{"monitor 0 alone"}, "", "", "Started on beta"},
+		{"found stopped on its own", []string{"monitor 7 alone"}, "", "", "Stopped"},
 		{"in flight", []string{"monitor 7", "start ?"}, "", "", "Started on beta pending"},
 		{"start failed", []string{"monitor 7", "start 1"}, "", "", "Started on beta failed must-stop"},
 		{"monitor failed", []string{"start 0", "monitor/10000 1"}, "", "", "Started on beta failed must-stop"},
