@@ -70,6 +70,17 @@ func (g *generator) role(percent int) string {
 	return pick(g, []string{"Promoted", "Promoted", "Unpromoted", "Started"})
 }
 
+// roleOf is a role that those resources can have: only promotable ones have any
+// but Started. (A colocation with another role still keeps what depends on a group
+// from starting with it; crm_simulate 2.1.5 forgets that.)
+func (g *generator) roleOf(percent int, tops ...*topSpec) string {
+	r := g.role(percent)
+	if r != "" && slices.ContainsFunc(tops, func(t *topSpec) bool { return t.kind != "promotable" && !t.promotedBundle }) {
+		return "Started"
+	}
+	return r
+}
+
 func (g *generator) location() {
 	e := el("rsc_location", "id", g.id("loc"))
 	if g.maybe(5, "rsc-pattern") {
@@ -141,8 +152,9 @@ func (g *generator) colocation() {
 	e := el("rsc_colocation", "id", g.id("col"), "score", g.score())
 	if g.maybe(15, "colocation-set") {
 		e.Attrs[1].Value = "INFINITY" // for the same reason
-		sets := g.sets(false, func(s *Element) {
-			if r := g.role(15); r != "" && e.Attr("score")[0] != '-' {
+		sets := g.sets(false, func(s *Element, tops []*topSpec) {
+			if r := g.roleOf(15, tops...); r != "" {
+				g.feature("colocation-set-" + r)
 				s.Attrs = append(s.Attrs, Attr{"role", r})
 			}
 		})
@@ -187,10 +199,12 @@ func (g *generator) colocation() {
 	e.Attrs = append(e.Attrs, Attr{"rsc", dependent}, Attr{"with-rsc", with})
 	// crm_simulate 2.1.5 applies negative colocations in all roles but the one given.
 	negative := e.Attr("score")[0] == '-'
-	if r := g.role(15); r != "" && !negative {
+	if r := g.roleOf(25, d); r != "" && !negative {
+		g.feature("colocation-rsc-role-" + r)
 		e.Attrs = append(e.Attrs, Attr{"rsc-role", r})
 	}
-	if r := g.role(20); r != "" && !negative {
+	if r := g.roleOf(30, p); r != "" && !negative {
+		g.feature("colocation-with-rsc-role-" + r)
 		e.Attrs = append(e.Attrs, Attr{"with-rsc-role", r})
 	}
 	if g.maybe(8, "node-attribute") {
@@ -203,7 +217,7 @@ func (g *generator) colocation() {
 }
 
 // sets makes one to three resource sets without a resource twice, in order.
-func (g *generator) sets(preferring bool, extra func(*Element)) []*Element {
+func (g *generator) sets(preferring bool, extra func(*Element, []*topSpec)) []*Element {
 	order := g.Perm(len(g.tops))
 	if !preferring {
 		order = slices.DeleteFunc(order, func(i int) bool { return g.tops[i].prefers })
@@ -216,11 +230,13 @@ func (g *generator) sets(preferring bool, extra func(*Element)) []*Element {
 		if g.chance(40) {
 			s.Attrs = append(s.Attrs, Attr{"sequential", pick(g, []string{"true", "false"})})
 		}
-		extra(s)
+		var tops []*topSpec
 		for k := 1 + g.IntN(3); k > 0 && len(order) > 0; k-- {
+			tops = append(tops, g.tops[order[0]])
 			s.add(el("resource_ref", "id", g.tops[order[0]].id))
 			order = order[1:]
 		}
+		extra(s, tops)
 		out = append(out, s)
 	}
 	return out
@@ -237,7 +253,7 @@ func (g *generator) order() {
 		e.Attrs = append(e.Attrs, Attr{"symmetrical", "false"})
 	}
 	if g.maybe(15, "order-set") {
-		e.add(g.sets(true, func(s *Element) {
+		e.add(g.sets(true, func(s *Element, _ []*topSpec) {
 			if g.maybe(15, "require-all=false") {
 				s.Attrs = append(s.Attrs, Attr{"require-all", "false"})
 			}

@@ -23,6 +23,7 @@ type generator struct {
 	*rand.Rand
 	features map[string]bool
 	serial   int
+	unseen   bool // some node behind a connection has no status
 
 	fencing   bool
 	device    bool
@@ -64,6 +65,7 @@ type primSpec struct {
 type monitorSpec struct {
 	interval int // seconds
 	role     string
+	timeout  int // seconds, 0 for the usual 20
 }
 
 // topSpec is a top-level resource with the primitives in it.
@@ -73,6 +75,11 @@ type topSpec struct {
 	members []*primSpec
 	unique  bool
 	grouped bool // a group or a clone of one
+
+	promotedBundle bool      // a bundle whose content is promotable
+	replicas       int       // of a bundle
+	addresses      []string  // of a bundle's replicas, if they have any
+	connection     *primSpec // of a guest
 
 	isPrimary bool // some colocation depends on it
 	prefers   bool // it depends on something by preference only

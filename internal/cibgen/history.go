@@ -23,6 +23,7 @@ func (g *generator) makeHistory() {
 	for _, t := range g.tops {
 		switch t.kind {
 		case "bundle":
+			g.bundleHistory(t)
 		case "clone", "promotable":
 			g.cloneHistory(t)
 		default:
@@ -35,13 +36,65 @@ func (g *generator) makeHistory() {
 				active = active && g.chance(80)
 				g.primitiveHistory(p, home, active)
 			}
+			if t.connection != nil && home.kind == "cluster" && home.up && active && g.chance(85) {
+				g.feature("guest-running")
+				g.activeOn(t.connection, home, t.connection.id, "Started")
+			}
 		}
 	}
 	if g.maybe(8, "removed-resource") {
-		p := &primSpec{id: g.id("gone"), class: "ocf", provider: "pacemaker", kind: "Dummy", monitors: []monitorSpec{{10, ""}}}
+		p := &primSpec{id: g.id("gone"), class: "ocf", provider: "pacemaker", kind: "Dummy", monitors: []monitorSpec{{interval: 10}}}
 		g.primitiveHistory(p, pick(g, g.nodes), true)
 	}
 	g.ticketState()
+}
+
+// bundleHistory: some replicas run, each on a node of its own.
+func (g *generator) bundleHistory(t *topSpec) {
+	order := g.Perm(len(g.nodes))
+	promoted := false
+	for i := range t.replicas {
+		var host *nodeSpec
+		for len(order) > 0 && host == nil {
+			if n := g.nodes[order[0]]; n.kind == "cluster" && n.up && n.history != nil {
+				host = n
+			}
+			order = order[1:]
+		}
+		if host == nil || g.chance(20) {
+			continue
+		}
+		g.feature("bundle-running")
+		address := "#uname"
+		if t.addresses != nil {
+			address = t.addresses[i]
+			g.activeOn(t.addressSpec(i), host, t.addressSpec(i).id, "Started")
+		}
+		g.activeOn(t.containerSpec(i), host, t.containerSpec(i).id, "Started")
+		if len(t.members) == 0 || g.chance(8) {
+			continue
+		}
+		if address == "#uname" {
+			address = host.name
+		}
+		name := t.id + "-" + strconv.Itoa(i)
+		g.activeOn(connectionSpec(name, address, controlPort), host, name, "Started")
+		inside := &nodeSpec{id: name, name: name, kind: "bundle", up: true}
+		g.stateBehindConnection(inside)
+		role := "Started"
+		if t.promotedBundle {
+			role = "Unpromoted"
+			if !promoted && g.chance(40) {
+				role, promoted = "Promoted", true
+			}
+		}
+		if g.chance(90) {
+			g.activeOn(t.members[0], inside, t.members[0].id, role)
+			if t.promotedBundle && g.chance(45) {
+				g.transient(inside, "master-"+t.members[0].id, pick(g, []string{"5", "10", "100", "-5", "1"}))
+			}
+		}
+	}
 }
 
 func (g *generator) ticketState() {
@@ -100,6 +153,7 @@ func (g *generator) migration(p *primSpec, home *nodeSpec) {
 
 func (g *generator) cloneHistory(t *topSpec) {
 	instance, promoted := 0, 0
+	idle := g.maybe(8, "clone-inactive")
 	// crm_simulate 2.1.5 shuffles the instances of clones that could move.
 	partly := g.maybe(2, "clone-partly-active")
 	for _, n := range g.nodes {
@@ -110,6 +164,7 @@ func (g *generator) cloneHistory(t *topSpec) {
 		if partly {
 			active = g.chance(60) && instance < max(t.max, 1)
 		}
+		active = active && !idle
 		role := "Started"
 		if t.kind == "promotable" {
 			role = "Unpromoted"
@@ -129,7 +184,10 @@ func (g *generator) cloneHistory(t *topSpec) {
 			case g.chance(88) && n.up:
 				g.put(g.resourceOn(p, n, id), g.op(p, n, id, "monitor", 0, 7, 7))
 			}
-			if t.kind == "promotable" && g.chance(45) {
+			// A score where no instance is pulls instances there, which makes
+			// crm_simulate 2.1.5 shuffle them.
+			if t.kind == "promotable" && (idle || g.runsOn(n, id)) && g.chance(45) {
+				g.feature("promotion-score")
 				g.transient(n, "master-"+id, pick(g, []string{"5", "10", "100", "-5", "1", "INFINITY", "-INFINITY"}))
 			}
 		}
@@ -137,6 +195,28 @@ func (g *generator) cloneHistory(t *topSpec) {
 			instance++
 		}
 	}
+}
+
+// runsOn tells whether the history has the resource started on n, and not stopped
+// since.
+func (g *generator) runsOn(n *nodeSpec, id string) bool {
+	runs := false
+	for _, e := range n.history.Children {
+		if e.Attr("id") != id {
+			continue
+		}
+		for _, op := range e.Children {
+			switch op.Attr("operation") {
+			case "start", "promote":
+				runs = true
+			case "monitor":
+				runs = runs || op.Attr("rc-code") == "0" || op.Attr("rc-code") == "8"
+			case "stop":
+				runs = false
+			}
+		}
+	}
+	return runs
 }
 
 // resourceOn finds or makes the resource's entry in the node's history.
@@ -287,7 +367,13 @@ func (g *generator) pending(p *primSpec, n *nodeSpec, id, task string) *Element 
 func (g *generator) digests(e *Element, p *primSpec, interval int) {
 	params := append([][2]string(nil), p.params...)
 	if interval > 0 {
-		params = append(params, [2]string{"CRM_meta_timeout", "20000"})
+		timeout := "20000"
+		for _, m := range p.monitors {
+			if m.interval*1000 == interval && m.timeout != 0 {
+				timeout = strconv.Itoa(m.timeout * 1000)
+			}
+		}
+		params = append(params, [2]string{"CRM_meta_timeout", timeout})
 	}
 	digest := paramDigest(params)
 	if g.maybe(3, "changed-parameters") {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"sort"
 	"strconv"
 	"strings"
@@ -24,13 +25,26 @@ type Outcome struct {
 type Facts struct {
 	Unique map[string]bool // primitives whose instances differ from each other
 	Online map[string]bool // nodes that are online afterwards
+
+	// Shuffled: an instance of an anonymous clone stops on a node where another
+	// instance of it starts.
+	Shuffled bool
+
+	// ProbeStops: a resource stops because something cannot be probed.
+	ProbeStops bool
 }
 
 // Simulator is Pacemaker's crm_simulate, the reference to compare with.
 type Simulator struct {
 	Program string // path of crm_simulate
 	Dir     string // for files in passing
+
+	// Unchecked has documents read without validation against their schema,
+	// which takes most of the time that a small one needs.
+	Unchecked bool
 }
+
+var schemaName = regexp.MustCompile(`validate-with="[^"]*"`)
 
 // ErrAborted means that crm_simulate itself failed on the document.
 var ErrAborted = errors.New("crm_simulate gave up")
@@ -38,6 +52,9 @@ var ErrAborted = errors.New("crm_simulate gave up")
 // Run lets crm_simulate decide on a document at a moment, and returns the
 // outcome with the facts that it rests on.
 func (s Simulator) Run(document []byte, now time.Time) (Outcome, Facts, error) {
+	if s.Unchecked {
+		document = schemaName.ReplaceAll(document, []byte(`validate-with="none"`))
+	}
 	in, graph := filepath.Join(s.Dir, "in.xml"), filepath.Join(s.Dir, "graph.xml")
 	if err := os.WriteFile(in, document, 0o600); err != nil {
 		return Outcome{}, Facts{}, err
@@ -63,6 +80,13 @@ func (s Simulator) Run(document []byte, now time.Time) (Outcome, Facts, error) {
 	if err != nil {
 		return Outcome{}, Facts{}, fmt.Errorf("%w: its graph: %v", ErrAborted, err)
 	}
+	facts := Facts{}
+	result.each("rsc_action", func(a *Element) {
+		reason := a.Attr("reason")
+		if strings.HasPrefix(reason, "unrunnable ") && strings.HasSuffix(reason, " monitor") {
+			facts.ProbeStops = true
+		}
+	})
 	unique, up := map[string]bool{}, map[string]bool{}
 	var out Outcome
 	for _, section := range result.Children {
@@ -87,7 +111,8 @@ func (s Simulator) Run(document []byte, now time.Time) (Outcome, Facts, error) {
 	}
 	sort.Strings(out.Actions)
 	out.State = withoutAccidents(out)
-	return out, Facts{unique, up}, nil
+	facts.Unique, facts.Online, facts.Shuffled = unique, up, shuffled(transitions, unique)
+	return out, facts, nil
 }
 
 // withoutAccidents leaves out what is shown as active where the rehearsal of the
@@ -195,14 +220,7 @@ func actionLine(a *Element, unique map[string]bool) string {
 	resource := ""
 	for _, c := range a.Children {
 		if c.Name == "primitive" {
-			if resource = c.Attr("long-id"); resource == "" {
-				resource = c.Attr("id")
-			}
-			// Instances are called CLONE:ID:NUMBER.
-			if parts := strings.Split(resource, ":"); len(parts) > 2 {
-				resource = strings.Join(parts[len(parts)-2:], ":")
-			}
-			resource = Neutral(resource, unique)
+			resource = Neutral(instanceOf(c), unique)
 		}
 	}
 	task, detail := a.Attr("operation"), ""
@@ -233,6 +251,49 @@ func actionLine(a *Element, unique map[string]bool) string {
 		interval = 0
 	}
 	return ActionLine(task, resource, a.Attr("on_node"), interval, detail)
+}
+
+// instanceOf is the id, with its instance number if it has one, of the primitive
+// that an action of a transition graph is about.
+func instanceOf(primitive *Element) string {
+	id := primitive.Attr("long-id")
+	if id == "" {
+		return primitive.Attr("id")
+	}
+	// Instances are called CLONE:ID:NUMBER.
+	if parts := strings.Split(id, ":"); len(parts) > 2 {
+		id = strings.Join(parts[len(parts)-2:], ":")
+	}
+	return id
+}
+
+// shuffled tells whether a transition graph exchanges instances of an anonymous
+// clone for one another.
+func shuffled(transitions *Element, unique map[string]bool) bool {
+	stopped, started := map[string]string{}, map[string]string{} // instance by id and node
+	transitions.each("action_set", func(set *Element) {
+		for _, a := range set.Children {
+			a.each("primitive", func(p *Element) {
+				id := instanceOf(p)
+				base := stripInstance(id)
+				if id == base || unique[base] {
+					return
+				}
+				switch where := base + " " + a.Attr("on_node"); a.Attr("operation") {
+				case "stop":
+					stopped[where] = id
+				case "start":
+					started[where] = id
+				}
+			})
+		}
+	})
+	for where, id := range started {
+		if old, ok := stopped[where]; ok && old != id {
+			return true
+		}
+	}
+	return false
 }
 
 // ActionLine is one line of Outcome.Actions.

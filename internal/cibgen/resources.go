@@ -33,19 +33,19 @@ func (g *generator) makeResources(budget int) {
 
 func (g *generator) topLevel() {
 	switch roll := g.IntN(100); {
-	case roll < 45:
+	case roll < 38:
 		p := g.dummy(false)
 		g.top(p.element, &topSpec{id: p.id, kind: "primitive", members: []*primSpec{p}})
-	case roll < 62:
+	case roll < 54:
 		e, members := g.group(g.IntN(3)+1, false)
 		g.top(e, &topSpec{id: e.Attr("id"), kind: "group", members: members, grouped: true})
-	case roll < 78:
+	case roll < 69:
 		g.clone(false)
-	case roll < 90:
+	case roll < 81:
 		g.clone(true)
-	case roll < 93:
+	case roll < 86:
 		g.remote()
-	case roll < 96:
+	case roll < 92:
 		g.guest()
 	default:
 		g.bundle()
@@ -119,7 +119,7 @@ func (g *generator) operations(p *primSpec, ops *Element) {
 		}
 		ops.add(el("op", "id", g.id("op"), "name", "monitor", "interval", strconv.Itoa(interval)+"s", "role", role,
 			"timeout", "20s", "on-fail", policy))
-		p.monitors = append(p.monitors, monitorSpec{interval, role})
+		p.monitors = append(p.monitors, monitorSpec{interval: interval, role: role})
 	}
 	switch {
 	case p.promotable && g.chance(80):
@@ -244,7 +244,7 @@ func (g *generator) guest() {
 	name := g.id("guest")
 	block := g.pairs("meta_attributes", [][2]string{{"remote-node", name}})
 	p.element.add(block)
-	g.top(p.element, &topSpec{id: p.id, kind: "guest", members: []*primSpec{p}})
+	g.top(p.element, &topSpec{id: p.id, kind: "guest", members: []*primSpec{p}, connection: connectionSpec(name, name, "")})
 	g.behindConnection(name, "guest")
 }
 
@@ -252,14 +252,22 @@ func (g *generator) guest() {
 func (g *generator) behindConnection(name, kind string) {
 	n := &nodeSpec{id: name, name: name, kind: kind}
 	g.nodes = append(g.nodes, n)
-	if g.chance(25) {
+	// To crm_simulate 2.1.5, several such nodes without status are all the same.
+	if !g.unseen && g.chance(25) {
+		g.unseen = true
+		g.feature(kind + "-never-seen")
 		return
 	}
 	n.up = true
+	g.stateBehindConnection(n)
+}
+
+// stateBehindConnection makes the node_state of a node behind a connection.
+func (g *generator) stateBehindConnection(n *nodeSpec) {
 	n.attrs = el("instance_attributes", "id", g.id("b"))
 	n.history = el("lrm_resources")
-	n.state = el("node_state", "id", name, "uname", name, "remote_node", "true", "in_ccm", "true", "crmd", "online", "join", "member", "expected", "member")
-	n.state.add(el("transient_attributes", "id", name).add(n.attrs), el("lrm", "id", name).add(n.history))
+	n.state = el("node_state", "id", n.id, "uname", n.name, "remote_node", "true", "in_ccm", "true", "crmd", "online", "join", "member", "expected", "member")
+	n.state.add(el("transient_attributes", "id", n.id).add(n.attrs), el("lrm", "id", n.id).add(n.history))
 	g.status.add(n.state)
 }
 
@@ -271,16 +279,67 @@ func (g *generator) bundle() {
 		promoted = "1"
 		g.feature("promotable-bundle")
 	}
-	e.add(el("docker", "image", "x:latest", "replicas", strconv.Itoa(1+g.IntN(3)), "promoted-max", promoted))
-	network := el("network", "control-port", "9999")
+	t := &topSpec{id: e.Attr("id"), kind: "bundle", promotedBundle: promoted != "", replicas: 1 + g.IntN(3)}
+	e.add(el("docker", "image", "x:latest", "replicas", strconv.Itoa(t.replicas), "promoted-max", promoted))
+	network := el("network", "control-port", controlPort)
 	if g.chance(60) {
-		network = el("network", "ip-range-start", "192.168.122.131", "control-port", "9999")
+		network = el("network", "ip-range-start", "192.168.122.131", "control-port", controlPort)
+		for i := range t.replicas {
+			t.addresses = append(t.addresses, "192.168.122."+strconv.Itoa(131+i))
+		}
 	}
 	e.add(network)
-	t := &topSpec{id: e.Attr("id"), kind: "bundle"}
 	if inner {
 		p := g.dummy(promoted != "")
 		e.add(p.element)
+		t.members = []*primSpec{p}
 	}
 	g.top(e, t)
+}
+
+// controlPort is that of all bundles.
+const controlPort = "9999"
+
+// connectionSpec is the connection that a guest or a bundle's replica implies.
+func connectionSpec(name, address, port string) *primSpec {
+	p := &primSpec{id: name, class: "ocf", provider: "pacemaker", kind: "remote", remote: true,
+		params: [][2]string{{"addr", address}}, monitors: []monitorSpec{{30, "", 30}}}
+	if port != "" {
+		p.params = append(p.params, [2]string{"port", port})
+	}
+	return p
+}
+
+// containerSpec is the container of a bundle's i-th replica, with the parameters
+// that Pacemaker generates for it.
+func (t *topSpec) containerSpec(i int) *primSpec {
+	name := t.id + "-" + strconv.Itoa(i)
+	options := " --restart=no"
+	if t.addresses != nil {
+		options += " -h " + name
+	}
+	options += " -e PCMK_stderr=1 -e PCMK_remote_port=" + controlPort
+	params := [][2]string{{"image", "x:latest"}, {"allow_pull", "true"}, {"force_kill", "false"}, {"reuse", "false"}, {"monitor_cmd", "/bin/true"}}
+	if len(t.members) > 0 {
+		options += " -v /etc/pacemaker/authkey:/etc/pacemaker/authkey -v /var/log/pacemaker/bundles/" + name + ":/var/log -p "
+		if t.addresses != nil {
+			options += t.addresses[i] + ":"
+		}
+		options += controlPort + ":" + controlPort
+		params = append(params, [2]string{"mount_points", "/var/log/pacemaker/bundles/" + name}, [2]string{"run_cmd", "/usr/sbin/pacemaker-remoted"})
+	} else {
+		params = append(params, [2]string{"mount_points", ""})
+	}
+	options += " "
+	for j, address := range t.addresses {
+		options += " --add-host=" + t.id + "-" + strconv.Itoa(j) + ":" + address
+	}
+	return &primSpec{id: t.id + "-docker-" + strconv.Itoa(i), class: "ocf", provider: "heartbeat", kind: "docker",
+		params: append(params, [2]string{"run_opts", options}), monitors: []monitorSpec{{interval: 60}}}
+}
+
+// addressSpec is the address of a bundle's i-th replica.
+func (t *topSpec) addressSpec(i int) *primSpec {
+	return &primSpec{id: t.id + "-ip-" + t.addresses[i], class: "ocf", provider: "heartbeat", kind: "IPaddr2",
+		params: [][2]string{{"ip", t.addresses[i]}, {"cidr_netmask", "32"}}, monitors: []monitorSpec{{interval: 60}}}
 }

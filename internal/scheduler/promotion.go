@@ -106,7 +106,7 @@ func (rn *run) chooseRoles(c *resource) {
 	for _, i := range c.children {
 		rn.recordPromotion(i)
 		var n *node
-		if promoted < c.clone.promotedMax {
+		if i.promotion >= 0 && (promoted < c.clone.promotedMax || !c.managed) {
 			n = rn.promotionNode(c, i)
 		}
 		if n == nil || (currentRoleOf(i) < rolePromoted && !rn.quorate && rn.options.noQuorum == noQuorumFreeze) {
