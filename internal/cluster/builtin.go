@@ -52,7 +52,7 @@ var builtins = []*AgentMetadata{
 		Agent:      Agent{Class: "ha", Type: "process"},
 		Version:    "1.1",
 		Short:      "A command that runs in the foreground",
-		Long:       "Starts the command in a session of its own, waits until it is ready, and reports its end within a millisecond. The process outlives the daemon, which finds it again by process id and start time.",
+		Long:       "Starts the command in a session of its own, waits until it is ready, and reports its end within a millisecond. The process outlives the daemon, which finds it again by process id and start time. All that it starts is in a control group of the service's own and ends with it, where the daemon may make such groups: with version 2 control groups, and under systemd with Delegate=yes, as the unit of ha has it. Elsewhere what has left its session and all its parents is not found by a stop.",
 		Parameters: append([]AgentParameter{processCommand}, processParameters...),
 		Actions:    processActions,
 	},

@@ -46,6 +46,7 @@ type Agent struct {
 	mu       sync.Mutex
 	closed   bool
 	services map[string]*service // by resource
+	groups   spawn.Group         // below which each service gets a control group; "": none may be made
 }
 
 // service is what is known of one resource.
@@ -72,7 +73,7 @@ func New(o Options) (*Agent, error) {
 	if err := os.MkdirAll(o.Run, 0o700); err != nil {
 		return nil, err
 	}
-	a := &Agent{o: o, services: make(map[string]*service)}
+	a := &Agent{o: o, services: make(map[string]*service), groups: spawn.GroupParent()}
 	entries, err := os.ReadDir(o.Run)
 	if err != nil {
 		return nil, err

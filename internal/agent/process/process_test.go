@@ -69,7 +69,7 @@ func (f *fixture) open(o Options) {
 	f.t.Cleanup(func() {
 		a.Close()
 		if rec, err := a.read("srv"); err == nil && rec != nil {
-			rec.Process.Kill()
+			a.end(rec.Process)
 		}
 	})
 }
@@ -203,8 +203,11 @@ func TestForeignBootIsForgotten(t *testing.T) {
 	f := newFixture(t)
 	params := map[string]string{"command": "sleep 600"}
 	f.expect("start", event.CodeOK, params)
-	pid := f.pid()
-	defer syscall.Kill(pid, syscall.SIGKILL)
+	rec, err := f.agent.read("srv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.agent.end(rec.Process)
 	f.agent.Close()
 	o := f.agent.o
 	o.Boot = "another"
@@ -261,6 +264,40 @@ func TestStop(t *testing.T) {
 			t.Error("the child lives")
 		}
 	})
+}
+
+// TestStopEndsWhatLeft: a child that has left its session and its parents ends with
+// the service all the same, also after a restart of the daemon.
+func TestStopEndsWhatLeft(t *testing.T) {
+	f := newFixture(t)
+	if f.agent.groups == "" {
+		t.Skip("this process may not make control groups of version 2")
+	}
+	mark := filepath.Join(f.dir, "daemon")
+	params := map[string]string{"shell": "yes", "ready_command": "test -e " + mark,
+		"command": `setsid -f setsid -f sh -c 'echo $$ >` + mark + `.new; mv ` + mark + `.new ` + mark + `; exec sleep 600'; exec sleep 600`}
+	f.expect("start", event.CodeOK, params)
+	data, err := os.ReadFile(mark)
+	if err != nil {
+		t.Fatal(err)
+	}
+	daemon, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec, err := f.agent.read("srv")
+	if err != nil || rec == nil || rec.Process.Group == "" {
+		t.Fatalf("record %+v, %v", rec, err)
+	}
+	f.restart()
+	f.expect("monitor", event.CodeOK, params)
+	f.expect("stop", event.CodeOK, params)
+	if alive(daemon) {
+		t.Error("it lives")
+	}
+	if _, err := os.Stat(string(rec.Process.Group)); err == nil {
+		t.Errorf("the control group %s is left", rec.Process.Group)
+	}
 }
 
 func TestStartFails(t *testing.T) {

@@ -3,6 +3,7 @@ package process
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,7 +30,7 @@ func (a *Agent) start(ctx context.Context, op event.Operation, c config) event.R
 	if rec, err := a.read(op.Name); err != nil {
 		return failed(err)
 	} else if rec != nil && rec.Process.Boot == a.o.Boot {
-		if err := rec.Process.Kill(); err != nil {
+		if err := a.end(rec.Process); err != nil {
 			return failed(err)
 		}
 	}
@@ -56,10 +57,14 @@ func (a *Agent) start(ctx context.Context, op event.Operation, c config) event.R
 		rec.Log = log.Name()
 	}
 	command := spawn.Command{Args: append([]string{program}, c.args[1:]...), Env: env, Dir: c.directory, Output: log, Credential: c.credential}
+	command.Group = a.newGroup(op.Name)
 	p, err = spawn.Start(command, a.o.Boot, func(id spawn.ID) error {
 		rec.Process = id
 		return a.write(op.Name, rec)
 	})
+	if err != nil || p.Group != command.Group {
+		a.removeGroup(command.Group)
+	}
 	if err != nil {
 		return failed(err)
 	}
@@ -80,12 +85,40 @@ func (a *Agent) startFailed(ctx context.Context, op event.Operation, p *spawn.Pr
 	if ctx.Err() != nil {
 		result.Status = event.StatusError
 	}
-	if err := p.Kill(); err != nil {
+	if err := a.end(p.ID); err != nil {
 		result.Reason += "; " + err.Error()
 		return result
 	}
 	os.Remove(a.path(op.Name, ".json"))
 	return result
+}
+
+// newGroup makes a control group for a service, or returns "" where none can be
+// made: its processes are then known by session and parents only.
+func (a *Agent) newGroup(resource string) spawn.Group {
+	if a.groups == "" {
+		return ""
+	}
+	g, err := a.groups.New(url.PathEscape(resource))
+	if err != nil {
+		a.o.Log.Warn("a service runs without a control group of its own", "resource", resource, "error", err)
+	}
+	return g
+}
+
+// end kills all that is left of a process, and removes its control group.
+func (a *Agent) end(id spawn.ID) error {
+	if err := id.Kill(); err != nil {
+		return err
+	}
+	a.removeGroup(id.Group)
+	return nil
+}
+
+func (a *Agent) removeGroup(g spawn.Group) {
+	if err := g.Remove(); err != nil { // it is empty: nothing waits for it
+		a.o.Log.Warn("an empty control group is left", "error", err)
+	}
 }
 
 // findProgram returns the path of a command.

@@ -50,6 +50,7 @@ func (a *Agent) stop(ctx context.Context, op event.Operation, c config) event.Re
 	if p != nil {
 		<-p.Done()
 	}
+	a.removeGroup(rec.Process.Group)
 	a.mu.Lock()
 	s.process, s.last = nil, ""
 	a.mu.Unlock()

@@ -17,11 +17,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ID names one process for ever: process ids are used again, the triple is not.
+// ID names one process for ever (process ids are used again, the triple is not), and
+// the control group that was made for it, if any.
 type ID struct {
 	Boot  string `json:"boot"`  // the boot's id
 	PID   int    `json:"pid"`   //
 	Start uint64 `json:"start"` // clock ticks after boot, /proc/PID/stat field 22
+	Group Group  `json:"group,omitempty"`
 }
 
 // MaxStdin bounds what a program can be given on its standard input: a pipe's buffer.
@@ -35,7 +37,7 @@ type Command struct {
 	Stdin      []byte // at most MaxStdin; nil is /dev/null
 	Output     *os.File
 	Credential *syscall.Credential // nil: as the daemon
-	Cgroup     *os.File            // directory of a version 2 control group to start in, or nil
+	Group      Group               // to start in, "" is the daemon's; of no use to a kernel older than 5.7
 }
 
 // gate is the shell program that waits on descriptor 3. At end of file, which is
@@ -67,14 +69,11 @@ func Start(c Command, boot string, record func(ID) error) (*Process, error) {
 		Files: []*os.File{stdin, c.Output, c.Output, gateRead},
 		Sys:   &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd, Credential: c.Credential},
 	}
-	if c.Cgroup != nil {
-		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, int(c.Cgroup.Fd())
-	}
-	child, err := os.StartProcess(shell, append([]string{"sh", "-c", gate, "sh"}, c.Args...), attr)
+	child, group, err := startIn(c.Group, append([]string{"sh", "-c", gate, "sh"}, c.Args...), attr)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.Args[0], err)
 	}
-	p, err := watchChild(child, pidfd, boot)
+	p, err := watchChild(child, pidfd, boot, group)
 	if err != nil {
 		child.Kill()
 		child.Wait()
@@ -91,6 +90,26 @@ func Start(c Command, boot string, record func(ID) error) (*Process, error) {
 		return nil, fmt.Errorf("start %s: %w", c.Args[0], err)
 	}
 	return p, nil
+}
+
+// startIn starts the shell in the control group g, or outside where that does not
+// work, and says in which.
+func startIn(g Group, args []string, attr *os.ProcAttr) (*os.Process, Group, error) {
+	if g != "" {
+		dir, err := os.Open(string(g))
+		if err != nil {
+			return nil, "", err
+		}
+		defer dir.Close()
+		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, int(dir.Fd())
+		child, err := os.StartProcess(shell, args, attr)
+		if err == nil || !unsupported(err) {
+			return child, g, err
+		}
+		attr.Sys.UseCgroupFD = false
+	}
+	child, err := os.StartProcess(shell, args, attr)
+	return child, "", err
 }
 
 // stdinFile returns a file from which exactly content can be read.
@@ -121,7 +140,7 @@ func (p *Process) Begun() bool {
 }
 
 // watchChild takes over a process that was just started.
-func watchChild(child *os.Process, pidfd int, boot string) (*Process, error) {
+func watchChild(child *os.Process, pidfd int, boot string, group Group) (*Process, error) {
 	if pidfd < 0 {
 		return nil, errors.New("this kernel has no pidfd (Linux 5.4 or newer is needed)")
 	}
@@ -130,7 +149,7 @@ func watchChild(child *os.Process, pidfd int, boot string) (*Process, error) {
 		unix.Close(pidfd)
 		return nil, err
 	}
-	return watch(ID{Boot: boot, PID: child.Pid, Start: stat.start}, pidfd, child)
+	return watch(ID{Boot: boot, PID: child.Pid, Start: stat.start, Group: group}, pidfd, child)
 }
 
 // BootID returns the id of this boot.

@@ -98,9 +98,9 @@ func TestFind(t *testing.T) {
 		t.Fatalf("found %v, %v", found, err)
 	}
 	for name, id := range map[string]ID{
-		"other start": {p.Boot, p.PID, p.Start + 1},
-		"other boot":  {"x", p.PID, p.Start},
-		"no process":  {p.Boot, 1 << 22, p.Start},
+		"other start": {Boot: p.Boot, PID: p.PID, Start: p.Start + 1},
+		"other boot":  {Boot: "x", PID: p.PID, Start: p.Start},
+		"no process":  {Boot: p.Boot, PID: 1 << 22, Start: p.Start},
 	} {
 		if other, err := Find(id, boot(t)); other != nil || err != nil {
 			t.Errorf("%s: %v, %v", name, other, err)

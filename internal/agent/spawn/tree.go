@@ -55,32 +55,36 @@ func parseStat(line []byte) (stat, error) {
 	return s, nil
 }
 
-// members returns the living processes of the session that id leads or led, and
-// its descendants in whatever session; with itself if it lives.
-func (id ID) members() []stat { return id.membersOf(id.candidates(), nil) }
+// members returns the living processes of the session that id leads or led, its
+// descendants in whatever session, and all of its control group; with itself if it
+// lives.
+func (id ID) members() []stat {
+	group := id.Group.members()
+	return id.membersOf(id.candidates(group), group, nil)
+}
 
 // candidates are all processes; without a living leader, whose children nobody
-// can tell any more, only those of its session, which is ten times as fast.
-func (id ID) candidates() map[int]stat {
+// can tell any more, only those of its session and group, which is ten times as fast.
+func (id ID) candidates(group map[int]bool) map[int]stat {
 	leader, err := readStat(id.PID)
 	if err == nil && leader.start == id.Start && !leader.dead() {
 		return processes(func(int) bool { return true })
 	}
 	return processes(func(pid int) bool {
 		session, err := unix.Getsid(pid)
-		return err == nil && session == id.PID || pid == id.PID
+		return err == nil && session == id.PID || pid == id.PID || group[pid]
 	})
 }
 
 // membersOf looks in a snapshot; sessions are more sessions to count.
-func (id ID) membersOf(all map[int]stat, sessions map[int]bool) []stat {
+func (id ID) membersOf(all map[int]stat, group map[int]bool, sessions map[int]bool) []stat {
 	// The number is not given out again while a session bears it.
-	if leader, ok := all[id.PID]; ok && leader.start != id.Start {
-		return nil
-	}
+	leader, ok := all[id.PID]
+	other := ok && leader.start != id.Start
 	var found []stat
 	for _, s := range all {
-		if !s.dead() && s.start >= id.Start && (s.session == id.PID || sessions[s.session] || id.descends(all, s)) {
+		ours := !other && s.start >= id.Start && (s.session == id.PID || sessions[s.session] || id.descends(all, s))
+		if !s.dead() && (ours || group[s.pid]) {
 			found = append(found, s)
 		}
 	}
@@ -126,30 +130,35 @@ func (id ID) descends(parents map[int]stat, s stat) bool {
 	return false
 }
 
-// Rest tells how many processes of its session, or below it, live.
+// Rest tells how many processes of its session and group, or below it, live.
 func (id ID) Rest() int { return len(id.members()) }
 
-// SignalAll sends sig to every process of its session, and below it.
+// SignalAll sends sig to every process of its session and group, and below it.
 func (id ID) SignalAll(sig syscall.Signal) {
 	for _, s := range id.members() {
 		syscall.Kill(s.pid, sig)
 	}
 }
 
-// Kill ends the process, its session and its descendants, and returns when none
-// of them is left. A daemon that one of them started in a session of its own, and
-// that has no living parent among them, is not theirs any more. It gives up after
-// five seconds: what stands in uninterruptible sleep cannot be killed.
+// Kill ends the process, its session, its descendants and its control group, and
+// returns when none of them is left. Without a group, a daemon that one of them
+// started in a session of its own, and that has no living parent among them, is not
+// found. It gives up after five seconds: what stands in uninterruptible sleep cannot
+// be killed.
 func (id ID) Kill() error {
 	deadline := time.Now().Add(5 * time.Second)
 	killed := make(map[int]uint64) // start time by process id
 	sessions := make(map[int]bool) // of descendants: what was orphaned in between still belongs there
 	for pause := 200 * time.Microsecond; ; pause = min(2*pause, 50*time.Millisecond) {
-		all := id.candidates()
+		group := id.Group.members()
+		all := id.candidates(group)
 		if len(killed) > 0 {
 			all = processes(func(int) bool { return true })
 		}
-		for _, s := range id.membersOf(all, sessions) {
+		if len(group) > 0 {
+			id.Group.kill()
+		}
+		for _, s := range id.membersOf(all, group, sessions) {
 			syscall.Kill(s.pid, syscall.SIGKILL)
 			killed[s.pid] = s.start
 			sessions[s.session] = true
