@@ -31,6 +31,7 @@ func Derive(s *cluster.State, l *event.Local, extra []Warning, now time.Time) *S
 		}
 	}
 	v.Failures = failures(s)
+	v.Devices = devices(s)
 	v.Warnings = append(warnings(s, v), extra...)
 	return v
 }
@@ -253,6 +254,7 @@ func warnings(s *cluster.State, v *Status) []Warning {
 				fmt.Sprintf("once you made sure that it is off: ha fence confirm %s", m.Name))
 		}
 	}
+	out = append(out, fenceWarnings(s, v)...)
 	if failed := lastFencing(s); failed != nil {
 		add("fencing-failed", "error", fmt.Sprintf("fencing %s failed: %s", failed.Target.Node, failed.Error),
 			fmt.Sprintf("check the device, or make sure that it is off and say so: ha fence confirm %s", failed.Target.Node))

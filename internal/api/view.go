@@ -35,6 +35,7 @@ type Status struct {
 	Fencings  []cluster.Fencing `json:"fencings,omitempty"` // open ones, newest last
 	Tickets   []cluster.Ticket  `json:"tickets,omitempty"`
 	Moves     []cluster.Move    `json:"moves,omitempty"` // asked for and not yet done
+	Devices   []Device          `json:"devices,omitempty"`
 	Warnings  []Warning         `json:"warnings,omitempty"`
 }
 
@@ -93,6 +94,23 @@ type Failure struct {
 	Reason    string    `json:"reason,omitempty"`
 	Time      time.Time `json:"time"`
 	Count     string    `json:"count,omitempty"` // fail count
+}
+
+// Device is one fence device: whom it can fence, and whether it works.
+type Device struct {
+	ID       string    `json:"id"`
+	Agent    string    `json:"agent"`
+	State    string    `json:"state"`                 // works, fails, unknown (not asked yet)
+	Error    string    `json:"error,omitempty"`       // why it fails
+	Watched  []string  `json:"watched_on,omitempty"`  // nodes that run its recurring monitor
+	Fences   []string  `json:"fences,omitempty"`      // nodes that it can fence
+	Maybe    []string  `json:"may_fence,omitempty"`   // nodes that it is tried for last: it has not said
+	Check    string    `json:"host_check,omitempty"`  // how that is known: static-list, dynamic-list, status, none
+	Unfences bool      `json:"unfences,omitempty"`    // a joining node needs its "on"
+	Levels   []string  `json:"levels,omitempty"`      // where levels decide: NODE:LEVEL
+	Asked    time.Time `json:"answer_of,omitzero"`    // when it said last what it had not said before
+	By       string    `json:"asked_by,omitempty"`    // node that asked it
+	Limit    int       `json:"action_limit,omitzero"` // calls at once; -1: no limit
 }
 
 // Warning is a trouble that a person should know, with what to do about it.

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,6 +20,7 @@ func newFence() *cobra.Command {
 		Example: `  ha fence beta                power it off and on again
   ha fence beta --off          leave it off
   ha fence confirm beta        you made sure yourself that it is off
+  ha fence devices             who can be fenced by what, and whether it works
   ha fence history`,
 		Args: cobra.ExactArgs(1), ValidArgsFunction: completeNodes,
 	}
@@ -47,7 +50,7 @@ func newFence() *cobra.Command {
 		fmt.Fprintf(cmd.OutOrStdout(), "%s is fenced (%s)\n", args[0], action)
 		return nil
 	}
-	cmd.AddCommand(newFenceConfirm(), newFenceHistory())
+	cmd.AddCommand(newFenceConfirm(), newFenceDevices(), newFenceHistory())
 	return cmd
 }
 
@@ -78,6 +81,61 @@ func newFenceConfirm() *cobra.Command {
 			return printJSON(cmd.OutOrStdout(), map[string]string{"confirmed": args[0]})
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "%s counts as off; its resources are being recovered\n", args[0])
+		return nil
+	}
+	return cmd
+}
+
+func newFenceDevices() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "devices", Short: "Show the fence devices: whom they can fence, and whether they work", Args: cobra.NoArgs,
+		Long: "Show the fence devices: whom they can fence, who watches them, and whether they work. A device says itself what its agent can and,\n" +
+			"where its hosts are not configured, whom it can fence; a node with ? has not been told yet, and is tried last.",
+		Example: "  ha fence devices",
+	}
+	asJSON := addJSON(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		s, err := client().Status(cmd.Context())
+		if err != nil {
+			return err
+		}
+		out := cmd.OutOrStdout()
+		if *asJSON {
+			return printJSON(out, append([]api.Device{}, s.Devices...))
+		}
+		if len(s.Devices) == 0 {
+			fmt.Fprintln(out, "there is no fence device; add a fence_device block to the configuration and apply it")
+			return nil
+		}
+		st := styleOf(out)
+		t := &table{}
+		t.add(st.bold("DEVICE"), st.bold("AGENT"), st.bold("STATE"), st.bold("WATCHED ON"), st.bold("FENCES"), st.bold("KNOWN BY"), st.bold("NOTES"))
+		for i := range s.Devices {
+			d := &s.Devices[i]
+			state := st.warn(d.State)
+			switch d.State {
+			case "works":
+				state = st.good(d.State)
+			case "fails":
+				state = st.bad(d.State)
+			}
+			fences := slices.Clone(d.Fences)
+			for _, n := range d.Maybe {
+				fences = append(fences, n+"?")
+			}
+			var notes []string
+			if d.Unfences {
+				notes = append(notes, "nodes are unfenced when they join")
+			}
+			if len(d.Levels) > 0 {
+				notes = append(notes, "levels "+strings.Join(d.Levels, " "))
+			}
+			if d.Error != "" {
+				notes = append(notes, d.Error)
+			}
+			t.add(d.ID, d.Agent, state, strings.Join(d.Watched, " "), strings.Join(fences, " "), d.Check, strings.Join(notes, "; "))
+		}
+		t.print(out)
 		return nil
 	}
 	return cmd
@@ -115,7 +173,14 @@ func newFenceHistory() *cobra.Command {
 			if f.Error != "" {
 				reason += ": " + f.Error
 			}
-			t.add(f.Begun.Local().Format("2006-01-02 15:04:05"), f.Target.Node, f.Action, result, took, f.Device, reason)
+			action, by := f.Action, f.Device
+			if f.Cut {
+				action += " (storage or network only)"
+			}
+			if f.Caller != "" && f.Device != "" {
+				by += " from " + f.Caller
+			}
+			t.add(f.Begun.Local().Format("2006-01-02 15:04:05"), f.Target.Node, action, result, took, by, reason)
 		}
 		t.print(out)
 		return nil

@@ -248,7 +248,11 @@ func (a *applier) historyEvent(m *Member, c *HistoryChange) {
 		if e.ExitReason != "" {
 			text += ", " + e.ExitReason
 		}
-		a.event(Event{Kind: "resource", Severity: "warning", Node: m.Name, Resource: name, Text: text + ")"})
+		failed := Event{Kind: "resource", Severity: "warning", Node: m.Name, Resource: name, Text: text + ")"}
+		if c.Agent.IsFence() { // told long before the device is needed
+			failed.Kind, failed.Severity, failed.Text = "fencing", "error", fmt.Sprintf("fence device %s does not work: %s", name, failed.Text)
+		}
+		a.event(failed)
 		return
 	}
 	done, ok := map[string]string{

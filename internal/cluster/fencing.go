@@ -61,6 +61,16 @@ type fenceAction struct {
 // fenceActionNames may be part of pcmk_ACTION_action, _timeout and _retries.
 var fenceActionNames = []string{"reboot", "off", "on", "list", "monitor", "status", "metadata", "validate-all"}
 
+// FenceParameters are the names of the parameters of a fence device that the
+// cluster itself reads.
+func FenceParameters() []string {
+	names := []string{"pcmk_host_list", "pcmk_host_map", "pcmk_host_check", "pcmk_host_argument", "pcmk_action_limit", "pcmk_delay_base", "pcmk_delay_max"}
+	for _, action := range fenceActionNames {
+		names = append(names, "pcmk_"+action+"_action", "pcmk_"+action+"_timeout", "pcmk_"+action+"_retries")
+	}
+	return names
+}
+
 // ParseFenceDevice reads the pcmk_* parameters among params. Others are the
 // agent's and are passed over; an unknown pcmk_* or a bad value is an error. The
 // device is usable all the same, by what could be read: a slip must not keep a

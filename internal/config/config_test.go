@@ -107,6 +107,10 @@ func TestErrors(t *testing.T) {
 		"missing parameter":    {"resource \"x\" {\n agent = \"ha:ip\"\n}", `1:1: resource x: parameter address is missing`},
 		"unknown parameter":    {"resource \"x\" {\n agent = \"ha:ip\"\n params = { adress = \"10.0.0.1/24\" }\n}", `did you mean "address"?`},
 		"bad score":            {"resource \"x\" {\n agent = \"ha:ip\"\n}\nlocation \"l\" {\n resource = \"x\"\n node = \"a\"\n score = 1.5\n}", `"1.5" is not a score`},
+		"fence parameter":      {"fence_device \"p\" {\n agent = \"fence_ipmilan\"\n params = { pcmk_of_timeout = \"9s\" }\n}", `fence_device p: pcmk_of_timeout: is not known; the parameters that begin with pcmk_ are the cluster's own; did you mean "pcmk_off_timeout"?`},
+		"fence host check":     {"fence_device \"p\" {\n agent = \"fence_ipmilan\"\n params = { pcmk_host_check = \"always\" }\n}", `"always" is none of static-list, dynamic-list, status, none`},
+		"fence action limit":   {"fence_device \"p\" {\n agent = \"fence_ipmilan\"\n params = { pcmk_action_limit = 0 }\n}", `"0" is neither 1 or more nor -1`},
+		"fences nobody":        {"fence_device \"p\" {\n agent = \"fence_ipmilan\"\n params = { pcmk_host_check = \"static-list\" }\n}", `it fences nobody`},
 		"unknown device":       {`fencing_level "a" {` + "\n level = 1\n devices = [\"pwr\"]\n}", `fence device "pwr" is not defined`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -52,6 +52,10 @@ func (r *reader) fenceDevice(b *hcl.Block) {
 	}
 	res.Utilization = c.attrSets("utilization", "utilization_set", (*body).free)
 	res.Operations = c.operations()
+	if len(res.Operations) == 0 && res.Template == "" && res.OpsRef == "" {
+		// That a device does not work has to be known before it is needed.
+		res.Operations = []cluster.Operation{{Name: "monitor", Interval: "60s"}}
+	}
 	r.add(res)
 }
 

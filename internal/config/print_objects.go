@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -143,14 +144,17 @@ func (p *printer) fenceParams(sets []cluster.AttrSet) []cluster.AttrSet {
 	if len(sets) == 0 || !simple(sets[0]) {
 		return sets
 	}
+	mapped := slices.ContainsFunc(sets[0].Pairs, func(p cluster.NVPair) bool {
+		return p.Name == "pcmk_host_map" && p.File == "" && hostMap(p.Value) != nil
+	})
 	var rest []cluster.NVPair
 	for _, pair := range sets[0].Pairs {
 		switch {
-		case pair.Name == "pcmk_host_list" && pair.File == "":
+		case pair.Name == "pcmk_host_list" && pair.File == "" && !mapped:
 			p.attr("hosts", list(strings.FieldsFunc(pair.Value, func(c rune) bool { return c == ',' || c == ' ' || c == ';' })))
 		case pair.Name == "pcmk_host_map" && pair.File == "" && hostMap(pair.Value) != nil:
 			p.attr("hosts", object(hostMap(pair.Value), freeKeys))
-		case pair.Name == "pcmk_delay_base" && !strings.Contains(pair.Value, ":") && pair.File == "":
+		case pair.Name == "pcmk_delay_base" && !strings.ContainsAny(pair.Value, ":=") && pair.File == "":
 			p.str("delay", pair.Value)
 		case pair.Name == "pcmk_delay_max" && pair.File == "":
 			p.str("delay_max", pair.Value)

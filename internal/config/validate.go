@@ -218,6 +218,13 @@ func (v *validator) fencing() {
 		target string
 		index  int
 	}
+	for _, d := range v.cfg.FenceDevices() {
+		v.fenceDevice(d)
+	}
+	var devices []string
+	for name := range v.devices {
+		devices = append(devices, name)
+	}
 	seen := map[key]bool{}
 	for _, l := range v.cfg.FencingLevels {
 		target := l.Target + l.Pattern + l.Attribute
@@ -234,11 +241,7 @@ func (v *validator) fencing() {
 		}
 		for _, d := range l.Devices {
 			if !v.devices[d] {
-				var known []string
-				for name := range v.devices {
-					known = append(known, name)
-				}
-				v.add(at, "devices", nearest(d, known), "fence device %q is not defined", d)
+				v.add(at, "devices", nearest(d, devices), "fence device %q is not defined", d)
 			}
 		}
 		if l.Pattern != "" {
@@ -246,6 +249,22 @@ func (v *validator) fencing() {
 				v.add(at, "", "", "pattern: %v", err)
 			}
 		}
+	}
+}
+
+// fenceDevice checks what the cluster itself reads of a fence device's parameters.
+func (v *validator) fenceDevice(d *cluster.Resource) {
+	_, params := v.cfg.FenceParams(d)
+	for _, p := range params {
+		_, err := cluster.ParseFenceDevice([]cluster.NVPair{p})
+		if err == nil {
+			continue
+		}
+		v.add(title(d), "params", nearest(p.Name, cluster.FenceParameters()), "%s", strings.TrimPrefix(err.Error(), "fence device parameter "))
+	}
+	hosts, _ := cluster.ParseFenceDevice(params)
+	if hosts.Check == cluster.HostStatic && len(hosts.Hosts) == 0 && len(hosts.Map) == 0 {
+		v.add(title(d), "hosts", `write for example hosts = ["alpha", "beta"]`, "it fences nobody: pcmk_host_check is static-list, and there are no hosts")
 	}
 }
 

@@ -166,7 +166,9 @@ func (l *life) act(r *event.Ready) {
 		l.do(func() { l.runner.Cancel(id) })
 	}
 	for _, call := range r.Fences {
-		l.d.log.Warn("fencing", "target", call.Target.Node, "action", call.Action, "device", call.Device, "attempt", call.Attempt)
+		if !call.Asks() {
+			l.d.log.Warn("fencing", "target", call.Target.Node, "action", call.Action, "device", call.Device, "attempt", call.Attempt)
+		}
 		l.do(func() { l.runner.Fence(call) })
 	}
 	if r.Schedule != nil {
