@@ -29,6 +29,7 @@ type leadership struct {
 	told      bool              // the log says who leads
 	confAt    time.Duration     // when voters were last proposed to change
 	confIndex uint64            // and the configuration that was in force then
+	seats     seats
 	rounds    map[uint64]func() // what waits for a majority's confirmation
 
 	departures map[string]departure                  // leaving members that have nothing more to stop, or cannot

@@ -26,14 +26,28 @@ func (c *Core) reviewVoters() {
 	if c.lead.confAt > 0 && c.lead.confIndex == c.raft.ConfIndex() && c.now.Mono-c.lead.confAt < 5*c.detector.Times().Interval {
 		return
 	}
+	if s := &c.lead.seats; s.state == c.state && s.conf == c.raft.ConfIndex() {
+		return
+	}
 	changes := c.confChanges(conf)
 	if len(changes) == 0 {
+		offline := func(m cluster.Member) bool { return m.State != cluster.NodeOnline }
+		if len(conf.GetVoters()) == len(c.state.Members) && !slices.ContainsFunc(c.state.Members, offline) {
+			c.lead.seats = seats{c.state, c.raft.ConfIndex()}
+		}
 		return
 	}
 	c.lead.confAt, c.lead.confIndex = c.now.Mono, c.raft.ConfIndex()
 	if err := c.raft.ProposeConf(&raftpb.ConfChangeV2{Changes: changes}); err != nil {
 		c.trace("%v", err)
 	}
+}
+
+// seats is the newest state and configuration in which every member is online, votes
+// and should: as long as both stand, nothing else can change who votes.
+type seats struct {
+	state *cluster.State
+	conf  uint64
 }
 
 // votersRecorded tells whether State has the voters that Raft has.

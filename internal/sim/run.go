@@ -108,10 +108,19 @@ const recoveryLimit = 90 * time.Second
 const tidyEvery = 10 * time.Second
 
 // bound is how long recovery may take from when all hosts are up and nothing of
-// the faults is left: ten dead times, or twice what fencing takes.
+// the faults is left: ten dead times, or twice what fencing takes at most. Where
+// watchdogs do that, it takes a lease, their time-out and the margin.
 func (s *Shape) bound() time.Duration {
-	dead := cluster.Detection{Preset: s.Preset}.Resolve().DeadTime
-	return max(10*dead, 3*s.FenceTime)
+	d := cluster.Detection{Preset: s.Preset}
+	bound := 10 * d.Resolve().DeadTime
+	if s.Fencing {
+		bound = max(bound, 3*s.FenceTime)
+	}
+	if s.Watchdog {
+		span := d.StallTime() + s.watchdogTimeout()
+		bound = max(bound, 2*(span+span/50+time.Second))
+	}
+	return bound
 }
 
 // recover ends all faults and waits until all is well.
@@ -133,7 +142,7 @@ func (w *World) recover() time.Duration {
 		if h.stopped {
 			h.kill() // if it still stops, people lose patience
 		}
-		h.slow, h.lag, h.disk.fail, h.disk.tear, h.stopped = 0, 0, 0, false, false
+		h.slow, h.lag, h.disk.last, h.disk.fail, h.disk.tear, h.stopped = 0, 0, 0, 0, false, false
 		for l := range w.net.paths {
 			h.carrier(l, true)
 		}
@@ -143,7 +152,7 @@ func (w *World) recover() time.Duration {
 		h.switchOn()
 	}
 	healed := w.now
-	w.until(time.Minute, 100*time.Millisecond, func() bool { return w.quiet(healed) })
+	w.until(2*time.Minute, 100*time.Millisecond, func() bool { return w.quiet(healed) })
 	w.note("=== nothing of them is left")
 	began, tidy := w.now, -tidyEvery
 	ok := w.until(recoveryLimit, 100*time.Millisecond, func() bool {
@@ -176,7 +185,7 @@ func (w *World) recover() time.Duration {
 
 // quiet tells whether nothing is left of the faults that ended at a moment: all
 // hosts have power and are awake, their daemons run or ask to be admitted, and no
-// operation and no call of a fence device from before is under way.
+// operation, no sync and no call of a fence device from before is under way.
 func (w *World) quiet(since time.Duration) bool {
 	for _, h := range w.hosts {
 		if !h.power || h.awake > w.now || h.daemon == nil && h.disk.stored.Identity.RaftID != 0 {
@@ -186,6 +195,9 @@ func (w *World) quiet(since time.Duration) bool {
 			if r.began <= since {
 				return false
 			}
+		}
+		if len(h.disk.writes) > 0 && h.disk.writes[0].since <= since {
+			return false
 		}
 		for _, began := range h.calls {
 			if began <= since {
