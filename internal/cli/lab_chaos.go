@@ -115,8 +115,8 @@ func printChaos(out io.Writer, r *lab.ChaosReport) {
 	}
 	fmt.Fprintf(out, "\nwrites        %d acknowledged, %.0f a second outside outages, %d lost\n", r.Acknowledged, r.Rate, len(r.Lost))
 	fmt.Fprintf(out, "ownership     %d violations in %d samples, at most %.0f ms apart\n", len(r.Violations), r.Samples, r.SlowestMS)
-	fmt.Fprintf(out, "availability  %.2f %%, %d outages, the longest %.0f ms; longest recovery after a fault %.0f ms\n",
-		r.Availability*100, r.Outages, r.LongestMS, r.RecoveryMS)
+	fmt.Fprintf(out, "availability  %.2f %%, %d outages, the longest %.0f ms (at %.0f s); longest recovery after a fault %.0f ms\n",
+		r.Availability*100, r.Outages, r.LongestMS, r.LongestAt, r.RecoveryMS)
 	for _, v := range r.Violations {
 		fmt.Fprintf(out, "VIOLATION     %s: %s owned by %v\n", v.At.Format(time.RFC3339Nano), v.What, v.Owners)
 	}

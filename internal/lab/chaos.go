@@ -40,6 +40,7 @@ type ChaosReport struct {
 	Availability float64 `json:"availability"`     // part of the time without an outage, 0..1
 	Outages      int     `json:"outages"`          // gaps of more than outageGap between two acknowledgements
 	LongestMS    float64 `json:"longest_ms"`       // outage
+	LongestAt    float64 `json:"longest_at"`       // seconds after the first fault, when it began
 	Rate         float64 `json:"rate"`             // acknowledged writes a second outside outages
 	RecoveryMS   float64 `json:"longest_recovery"` // from the end of a fault to every node being back
 }
@@ -133,7 +134,9 @@ func (r *ChaosReport) availability(begin time.Time, took time.Duration, times []
 		if gap := t.Sub(last); gap > outageGap {
 			out += gap
 			r.Outages++
-			r.LongestMS = max(r.LongestMS, float64(gap.Microseconds())/1000)
+			if ms := float64(gap.Microseconds()) / 1000; ms > r.LongestMS {
+				r.LongestMS, r.LongestAt = ms, last.Sub(begin).Seconds()
+			}
 		}
 		last = t
 	}

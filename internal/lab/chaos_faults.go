@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,6 +42,12 @@ var faults = []fault{
 	{"cut one link", 8, func(c *chaos, _ context.Context, host string) error {
 		return c.lab.Cut(Cut{Host: host, Link: 2, Direction: Both})
 	}},
+	{"unplug one link", 5, func(c *chaos, _ context.Context, host string) error {
+		return c.lab.Cut(Cut{Host: host, Link: 1 + c.rand.IntN(2), Direction: Both, Unplug: true})
+	}},
+	{"cut two apart", 6, func(c *chaos, _ context.Context, host string) error {
+		return c.lab.Cut(Cut{Host: host, Peer: c.other(host), Direction: Both})
+	}},
 	{"pause", 10, func(c *chaos, ctx context.Context, host string) error {
 		if err := c.lab.Pause(host); err != nil {
 			return err
@@ -52,6 +59,8 @@ var faults = []fault{
 		return c.lab.Loss(host, 0, Both, float64(5+c.rand.IntN(40)))
 	}},
 	{"kill daemon", 10, (*chaos).killDaemon},
+	{"kill daemon for good", 5, (*chaos).loseDaemon},
+	{"stop daemon", 5, (*chaos).stopDaemon},
 	{"kill service", 8, func(c *chaos, ctx context.Context, _ string) error {
 		s, err := c.lab.ClusterStatus(ctx)
 		if err != nil || ServedBy(s) == "" {
@@ -76,8 +85,7 @@ var faults = []fault{
 		return err
 	}},
 	{"fence", 4, func(c *chaos, ctx context.Context, host string) error {
-		other := c.host()
-		_, err := c.lab.ha(ctx, host, "fence", other, "--yes")
+		_, err := c.lab.ha(ctx, host, "fence", c.host(), "--yes")
 		return err
 	}},
 }
@@ -85,7 +93,14 @@ var faults = []fault{
 // host picks a node.
 func (c *chaos) host() string { return NodeName(1 + c.rand.IntN(c.lab.Spec.Nodes)) }
 
-// round strikes once, or now and then twice in a row before anything is mended.
+// other picks another node than host.
+func (c *chaos) other(host string) string {
+	nodes := slices.DeleteFunc(c.lab.Nodes(), func(n string) bool { return n == host })
+	return nodes[c.rand.IntN(len(nodes))]
+}
+
+// round strikes once, or now and then twice in a row before anything is mended,
+// which now and then takes longer than the cluster needs to go on without.
 func (c *chaos) round(ctx context.Context) {
 	strikes := 1
 	if c.rand.IntN(100) < 25 {
@@ -105,20 +120,27 @@ func (c *chaos) round(ctx context.Context) {
 			return
 		}
 	}
+	if c.rand.IntN(100) < 25 {
+		_ = pause(ctx, time.Duration(c.rand.IntN(12000))*time.Millisecond) // ctx is looked at by the caller
+	}
 }
 
 func (c *chaos) pick() fault {
+	possible := slices.Clone(faults)
+	if c.lab.Spec.Watchdog { // and so no fence device
+		possible = slices.DeleteFunc(possible, func(f fault) bool { return f.name == "fence" })
+	}
 	sum := 0
-	for _, f := range faults {
+	for _, f := range possible {
 		sum += f.weight
 	}
 	n := c.rand.IntN(sum)
-	for _, f := range faults {
+	for _, f := range possible {
 		if n -= f.weight; n < 0 {
 			return f
 		}
 	}
-	return faults[0]
+	return possible[0]
 }
 
 // mend powers on what is off, lets go on what is paused, and joins what was cut.
@@ -158,8 +180,74 @@ func (c *chaos) killDaemon(ctx context.Context, host string) error {
 	if err := pause(ctx, time.Duration(c.rand.IntN(3000))*time.Millisecond); err != nil {
 		return err
 	}
+	return c.startDaemon(ctx, host)
+}
+
+func (c *chaos) startDaemon(ctx context.Context, host string) error {
 	_, _, err := c.lab.Output(ctx, host, "sh", "-c", "ha daemon >>/var/log/ha.log 2>&1 </dev/null &")
 	return err
+}
+
+// loseDaemon kills a daemon that does not come back by itself: its host is fenced,
+// or its watchdog resets it. Where nobody is left to do that, an administrator
+// comes in the end.
+func (c *chaos) loseDaemon(ctx context.Context, host string) error {
+	const administrator = 20 * time.Second
+	boot, err := c.bootID(host)
+	if err != nil {
+		return err
+	}
+	if _, _, err := c.lab.Output(ctx, host, "sh", "-c", SignalDaemon("9")); err != nil {
+		return err
+	}
+	for begin := time.Now(); time.Since(begin) < administrator; {
+		if now, err := c.bootID(host); err != nil || now != boot {
+			return err
+		}
+		if err := pause(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return c.startDaemon(ctx, host)
+}
+
+// bootID returns that of a host, "" while it is off.
+func (c *chaos) bootID(host string) (string, error) {
+	status, err := c.lab.Status()
+	if err != nil {
+		return "", err
+	}
+	for _, h := range status.Hosts {
+		if h.Name == host {
+			return h.BootID, nil
+		}
+	}
+	return "", fmt.Errorf("no host %s", host)
+}
+
+// stopDaemon stops a daemon in an orderly way, and starts it again. One that cannot
+// end, since others are missing, is killed as an init system does in the end.
+func (c *chaos) stopDaemon(ctx context.Context, host string) error {
+	const patience = 5 * time.Second
+	if _, _, err := c.lab.Output(ctx, host, "sh", "-c", SignalDaemon("TERM")); err != nil {
+		return err
+	}
+	for begin := time.Now(); ; {
+		if _, _, err := c.lab.Output(ctx, host, "sh", "-c", SignalDaemon("0")); err != nil {
+			break
+		}
+		if time.Since(begin) > patience {
+			_, _, _ = c.lab.Output(ctx, host, "sh", "-c", SignalDaemon("9")) // it may just have ended
+			break
+		}
+		if err := pause(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	if err := pause(ctx, time.Duration(c.rand.IntN(1500))*time.Millisecond); err != nil {
+		return err
+	}
+	return c.startDaemon(ctx, host)
 }
 
 // watchAddresses sees to it that each host claims the service's address while it
