@@ -228,10 +228,26 @@ func (a *applier) release(c *Release) *Rejection {
 			if m == nil || m.Incarnation != h || !m.Reported || m.State == NodeLost || m.Off() {
 				return reject("unsafe", "release of %s: what %s runs is not known", a.s.Grants[i].Instance, h.Node)
 			}
+			if c.Promoted {
+				if m.MayBePromoted(a.s.Grants[i].Instance) {
+					return reject("unsafe", "release of %s as promoted: %s has not reported it demoted", a.s.Grants[i].Instance, h.Node)
+				}
+				continue
+			}
 			if m.MayRun(a.s.Grants[i].Instance) && !mutant.Is("release when the stop is ordered") {
 				return reject("unsafe", "release of %s: %s has not reported it stopped", a.s.Grants[i].Instance, h.Node)
 			}
 		}
+	}
+	if c.Promoted {
+		grants := a.grants()
+		for i := range grants {
+			if slices.Contains(c.IDs, grants[i].ID) {
+				grants[i].Role = "Started"
+			}
+		}
+		slices.SortStableFunc(grants, compareGrants)
+		return nil
 	}
 	for _, id := range c.IDs {
 		a.dropHolders(func(g *Grant, h Incarnation) bool { return g.ID == id && (c.Holder.IsZero() || h == c.Holder) })

@@ -278,6 +278,45 @@ func (m *Member) MayRun(instance string) bool {
 	return false
 }
 
+// MayBePromoted tells whether by its history an instance is, or may be, promoted on m.
+func (m *Member) MayBePromoted(instance string) bool {
+	if slices.Contains(m.Unsure, instance) || slices.Contains(m.Unsure, ConfiguredID(instance)) {
+		return true
+	}
+	for i := range m.History {
+		id := m.History[i].ID
+		if (id == instance || id == ConfiguredID(instance)) && m.History[i].promoted() {
+			return true
+		}
+	}
+	return false
+}
+
+// promoted tells whether the resource is, or may be, promoted by its newest operation.
+func (h *ResourceHistory) promoted() bool {
+	operations := slices.Clone(h.Operations)
+	slices.SortStableFunc(operations, func(x, y HistoryEntry) int { return x.CallID - y.CallID })
+	promoted := false
+	for i := range operations {
+		e := &operations[i]
+		switch {
+		case e.Status == 1 || e.Operation == "notify":
+			// cancelled, or only told: says nothing
+		case e.Operation == "promote":
+			promoted = true
+		case e.Operation == "start", e.Operation == "migrate_from":
+			promoted = false
+		case e.Operation == "stop", e.Operation == "demote":
+			promoted = promoted && e.Failed()
+		case e.Operation == "monitor" && e.Status == 0 && (e.RC == 8 || e.RC == 9 || e.RC == 191):
+			promoted = true
+		case e.Operation == "monitor" && e.Status == 0 && (e.RC == 0 || e.RC == 7 || e.RC == 190):
+			promoted = false
+		}
+	}
+	return promoted
+}
+
 // Active tells whether the resource is, or may be, active by its newest operation.
 func (h *ResourceHistory) Active() bool {
 	newest := -1

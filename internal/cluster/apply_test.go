@@ -388,6 +388,20 @@ func TestCleanupAfterAFailedStop(t *testing.T) {
 	w.ok(result(a, 3, "web", "stop", 0), Command{Release: &Release{IDs: []uint64{w.s.Grants[0].ID}, Holder: a}})
 }
 
+// What runs unpromoted can give the promoted role back, and only then.
+func TestPromotedRoleIsGivenBack(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	a, b := inc("a", 1, "b1"), inc("b", 1, "b1")
+	w.ok(grant("db:0", "Promoted", a), result(a, 1, "db", "start", 0), result(a, 2, "db", "promote", 0))
+	w.rejected("promoted already", grant("db:1", "Promoted", b))
+	lower := Command{Release: &Release{IDs: []uint64{w.s.Grants[0].ID}, Promoted: true}}
+	w.rejected("has not reported it demoted", lower)
+	w.ok(Command{Forget: &HistoryForget{}})
+	w.rejected("has not reported it demoted", lower)
+	w.ok(result(a, 3, "db", "monitor", 0), lower, grant("db:1", "Promoted", b))
+	w.want("db:0", w.holders("db:0"), "a.1 Started")
+}
+
 func TestProbeThatFindsSomethingAdoptsIt(t *testing.T) {
 	w := newWorld(t, "a", "b")
 	w.ok(result(inc("a", 1, "b1"), 1, "web", "monitor", 0))

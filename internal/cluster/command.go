@@ -126,6 +126,8 @@ type Release struct {
 	IDs []uint64 `json:"ids"`
 	// Holder limits the release to this incarnation's part (the end of a migration).
 	Holder Incarnation `json:"holder,omitzero"`
+	// Promoted gives back only the promoted role: what runs is not promoted.
+	Promoted bool `json:"promoted,omitempty"`
 }
 
 // HistoryChange records the result of one operation in a node's history. An

@@ -21,8 +21,9 @@ type Engine struct {
 	proposed map[cluster.Incarnation]proposal
 	state    *cluster.State
 	walk     *walk
-	giving   map[part]time.Duration  // parts of grants whose release was proposed, and when
-	asking   map[place]time.Duration // grants that were proposed, and when
+	giving   map[part]time.Duration   // parts of grants whose release was proposed, and when
+	lowering map[uint64]time.Duration // grants whose promoted role is being given back, and since when
+	asking   map[place]time.Duration  // grants that were proposed, and when
 	now      event.Time
 	failures int // transitions in a row that failed
 	alarmed  map[string]bool
@@ -113,7 +114,7 @@ func New() *Engine {
 func (e *Engine) Lead(term uint64) {
 	*e = Engine{
 		term: term, next: term<<28 + 1, state: &cluster.State{}, orders: map[uint64]*order{}, busy: map[place]string{},
-		proposed: map[cluster.Incarnation]proposal{}, giving: map[part]time.Duration{}, asking: map[place]time.Duration{}, alarmed: map[string]bool{},
+		proposed: map[cluster.Incarnation]proposal{}, giving: map[part]time.Duration{}, lowering: map[uint64]time.Duration{}, asking: map[place]time.Duration{}, alarmed: map[string]bool{},
 	}
 }
 

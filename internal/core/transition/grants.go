@@ -65,6 +65,9 @@ func (e *Engine) usable(s *step, m *cluster.Member) *cluster.Grant {
 	if g == nil || !ok || s.role() == "Promoted" && g.Role != "Promoted" {
 		return nil
 	}
+	if _, lowered := e.lowering[g.ID]; lowered && s.role() == "Promoted" {
+		return nil
+	}
 	for _, end := range ends {
 		if _, given := e.giving[part{g.ID, end}]; given || !slices.Contains(g.Holders, end) {
 			return nil
@@ -228,8 +231,24 @@ func (e *Engine) release(g *cluster.Grant, h cluster.Incarnation) {
 	e.propose(cluster.Command{Release: &cluster.Release{IDs: []uint64{g.ID}, Holder: h}})
 }
 
+// lower proposes to give back the promoted role of what runs, but not promoted:
+// somebody else may need it. From now on nothing is promoted under g.
+func (e *Engine) lower(g *cluster.Grant) {
+	if at, lowered := e.lowering[g.ID]; lowered && e.now.Mono < at+proposeWait {
+		return
+	}
+	e.lowering[g.ID] = e.now.Mono
+	e.propose(cluster.Command{Release: &cluster.Release{IDs: []uint64{g.ID}, Promoted: true}})
+}
+
 // forgetGiven drops what the State shows to be released, or active after all.
 func (e *Engine) forgetGiven() {
+	for id := range e.lowering {
+		i := slices.IndexFunc(e.state.Grants, func(g cluster.Grant) bool { return g.ID == id })
+		if i < 0 || e.state.Grants[i].Role != "Promoted" {
+			delete(e.lowering, id)
+		}
+	}
 	for key := range e.giving {
 		i := slices.IndexFunc(e.state.Grants, func(g cluster.Grant) bool { return g.ID == key.grant && slices.Contains(g.Holders, key.holder) })
 		if i < 0 {
@@ -252,10 +271,15 @@ func (e *Engine) releaseUnused() {
 			if m == nil || m.Incarnation != h || !m.Reported || m.State != cluster.NodeOnline && m.State != cluster.NodeLeaving {
 				continue
 			}
-			if m.MayRun(g.Instance) || e.outstandingGrant(h.Node, g) || e.wanted(g, h) || e.proposed[h].call > m.LastCall {
+			if e.outstandingGrant(h.Node, g) || e.wanted(g, h) || e.proposed[h].call > m.LastCall {
 				continue
 			}
-			e.release(g, h)
+			switch {
+			case !m.MayRun(g.Instance):
+				e.release(g, h)
+			case g.Role == "Promoted" && len(g.Holders) == 1 && !m.MayBePromoted(g.Instance):
+				e.lower(g)
+			}
 		}
 	}
 }
