@@ -153,6 +153,11 @@ func (c *Core) followLife() {
 		}
 		return
 	}
+	if m.State == cluster.NodeFenced && m.Incarnation.Boot == c.self.Boot {
+		// What this node ran may run elsewhere: only another boot takes part again.
+		c.exit(event.Exit{Code: 1, Reset: true, Reason: fmt.Sprintf("the cluster holds this boot of %s for off (%s)", c.self.Node, m.Reason)})
+		return
+	}
 	if c.leave.asked && m.Incarnation == c.self && m.State == cluster.NodeOffline {
 		c.exit(event.Exit{Reason: "left the cluster"})
 	}

@@ -298,3 +298,26 @@ func TestOneOfTwoIsNoSoleVoter(t *testing.T) {
 		}
 	}
 }
+
+// A node that learns that it was confirmed off, though it is up, resets itself: a
+// device that lies must not leave two owners for longer than can be helped.
+func TestWhoIsHeldForOffResetsItself(t *testing.T) {
+	for _, names := range [][]string{{"a", "b"}, {"a", "b", "c"}} {
+		c := served()
+		c.Resources[0].Params = []cluster.AttrSet{{Pairs: []cluster.NVPair{{Name: "pcmk_delay_base", Value: "a:5s"}}}}
+		w := newWorld(t, c, names...)
+		w.until(10*time.Second, "formed", func() bool { return w.allOnline(len(names)) && w.runsOn("a") })
+		w.run(3 * time.Second)
+		victim := w.nodes[names[len(names)-1]] // runs nothing: the harness allows no double owner
+		victim.immortal = true
+		for _, name := range names {
+			w.isolate(victim.name, name, true)
+		}
+		w.until(10*time.Second, "held for off", func() bool { return w.member("a", victim.name) == cluster.NodeFenced })
+		boot := victim.boot
+		for _, name := range names {
+			w.isolate(victim.name, name, false)
+		}
+		w.until(20*time.Second, "back after a reset", func() bool { return victim.boot > boot && w.allOnline(len(names)) })
+	}
+}

@@ -35,6 +35,7 @@ type proposal struct {
 	from   cluster.Incarnation
 	number uint64
 	wish   event.Request
+	since  time.Duration // Mono: when it was first looked at
 }
 
 // requested takes a wish of an administrator.
@@ -100,13 +101,37 @@ func (c *Core) proposed(m *event.Message) {
 
 // leadRequests carries out what was asked of the leader.
 func (c *Core) leadRequests() {
-	for len(c.requests.asked) > 0 {
-		p := c.requests.asked[0]
-		c.requests.asked = c.requests.asked[1:]
+	asked := c.requests.asked
+	c.requests.asked = nil
+	for _, p := range asked {
+		if p.since == 0 {
+			p.since = c.now.Mono
+		}
+		if p.wish.Confirm != "" && c.hearer(p.wish.Confirm) == "" && !c.toldSince(p.since) {
+			if c.now.Mono-p.since < requestTime {
+				c.requests.asked = append(c.requests.asked, p)
+			}
+			continue
+		}
 		if refusal := c.carryOut(p); refusal != nil {
 			c.answer(p, event.Reply{Err: refusal})
 		}
 	}
+}
+
+// toldSince tells whether everyone who is heard has said whom he hears in words
+// sent after since.
+func (c *Core) toldSince(since time.Duration) bool {
+	sent := since + 2*c.detector.Times().Interval
+	if c.now.Mono < sent {
+		return false
+	}
+	for _, v := range c.detector.Peers(c.now.Mono) {
+		if v.Heard && v.HeardAt < sent {
+			return false
+		}
+	}
+	return true
 }
 
 // answer replies to a proposal: by message, or at once if it is our own.

@@ -249,8 +249,10 @@ func (c *Core) heard(e event.HeartbeatReceived) (news bool) {
 	if p.Lineage == c.identity.Lineage.ID && p.RaftID != 0 && c.names[p.RaftID] != p.Node && !c.removed(p.RaftID) {
 		c.names[p.RaftID] = p.Node
 	}
-	if v, ok := c.detector.Peer(c.now.Mono, p.Node); ok && v.Packet.Counter > p.Counter && v.Packet.RaftID != p.RaftID && c.removed(v.Packet.RaftID) {
-		c.detector.Forget(p.Node) // it joined afresh, and its counter began anew with its disk
+	if v, ok := c.detector.Peer(c.now.Mono, p.Node); ok && v.Packet.Counter > p.Counter && v.Packet.RaftID != p.RaftID && p.Lineage == c.identity.Lineage.ID {
+		if m := c.state.Member(p.Node); c.removed(v.Packet.RaftID) || m != nil && m.RaftID == p.RaftID {
+			c.detector.Forget(p.Node) // it joined afresh, and its counter began anew with its disk
+		}
 	}
 	if !mutant.Is("hear other lineages") {
 		c.meet(p)

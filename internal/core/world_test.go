@@ -50,6 +50,7 @@ type node struct {
 	pausedTill time.Duration
 	stuck      bool          // the disk does not answer
 	stubborn   bool          // services cannot be stopped
+	immortal   bool          // its fence device says that it is off, which is not true
 	dog        time.Duration // time-out of the armed watchdog
 }
 
@@ -276,7 +277,7 @@ func (n *node) ready() {
 		later(10*time.Millisecond, func() {
 			e := w.device(n.name, call)
 			e.OK = e.OK && !w.fail && n.core != nil
-			if target := w.nodes[call.Target.Node]; e.OK && target != nil && call.Action != "on" && !w.cuts {
+			if target := w.nodes[call.Target.Node]; e.OK && target != nil && call.Action != "on" && !w.cuts && !target.immortal {
 				target.crash()
 			}
 			if !e.OK && e.Error == "" {
@@ -312,6 +313,16 @@ func (n *node) ready() {
 	if r.Exit != nil {
 		n.exit = r.Exit
 		w.note("%s exits: %+v", n.name, *r.Exit)
+		if r.Exit.Reset {
+			n.crash()
+			boot := n.boot
+			w.after(time.Second, func() {
+				if n.boot == boot && n.core == nil {
+					n.start()
+				}
+			})
+			return
+		}
 		if r.Exit.Rejoin {
 			w.after(50*time.Millisecond, func() { n.rejoin(life, 0) })
 		}

@@ -8,6 +8,7 @@ import (
 	"hash/fnv"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"linuxha/internal/cluster"
@@ -154,7 +155,10 @@ func (w *World) show(h *Host, s *cluster.State) {
 			if !w.seen.once(m) {
 				continue
 			}
-			if m.State == cluster.NodeFenced {
+			off := slices.ContainsFunc(s.Fencings, func(f cluster.Fencing) bool {
+				return f.Target.Node == m.Name && f.Target.Boot == m.Incarnation.Boot && (f.Result == "ok" || f.Result == "confirmed")
+			})
+			if m.State == cluster.NodeFenced && off { // else by its watchdog's time
 				w.truth.Confirmed(w.now, h.name, m.Name, m.Incarnation.Boot)
 			} else if m.Incarnation.Boot != "" {
 				w.truth.Left(w.now, h.name, m.Name, m.Incarnation.Boot)

@@ -212,5 +212,5 @@ type Exit struct {
 	Code   int
 	Reason string
 	Rejoin bool // state is to be dropped, and the node joins afresh
-	Reset  bool // the host is to be reset at once, without a clean stop (no_quorum = fence)
+	Reset  bool // the host is to be reset at once, without a clean stop (no_quorum = fence, or held for off)
 }
