@@ -59,21 +59,28 @@ const stateTime = 10 * time.Second
 // settled lets a request wait until there is a state to answer from.
 func (s *server) settled(h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		late := time.After(stateTime)
-		for {
-			changed := s.Changed()
-			if state, _ := s.State(); state != nil && state.Lineage.ID != "" {
-				h(w, r)
-				return
-			}
-			select {
-			case <-changed:
-			case <-r.Context().Done():
-				return
-			case <-late:
-				refuse(w, &event.Refusal{Kind: "no-leader", Text: "this daemon has no state yet: no member that has one is reached; look at its log, or try again"})
-				return
-			}
+		ctx, cancel := context.WithTimeout(r.Context(), stateTime)
+		defer cancel()
+		switch {
+		case Await(ctx, s, func(state *cluster.State, _ *event.Local) bool { return state != nil && state.Lineage.ID != "" }):
+			h(w, r)
+		case r.Context().Err() == nil:
+			refuse(w, &event.Refusal{Kind: "no-leader", Text: "this daemon has no state yet: no member that has one is reached; look at its log, or try again"})
+		}
+	}
+}
+
+// Await waits until ok holds of what d sees, at most until ctx ends.
+func Await(ctx context.Context, d Daemon, ok func(*cluster.State, *event.Local) bool) bool {
+	for {
+		changed := d.Changed()
+		if ok(d.State()) {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return false
 		}
 	}
 }

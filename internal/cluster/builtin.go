@@ -77,8 +77,10 @@ var processCommand = AgentParameter{Name: "command", Type: "string", Required: t
 var processParameters = append([]AgentParameter{
 	{Name: "shell", Type: "boolean", Default: "false", Short: "Run the command by /bin/sh -c"},
 	{Name: "directory", Type: "string", Default: "/", Short: "Working directory"},
-	{Name: "ready_tcp", Type: "string", Short: "Port, or address:port, that accepts connections once the service is ready"},
-	{Name: "ready_command", Type: "string", Short: "Command line (as command) that exits with 0 once the service is ready"},
+	{Name: "ready_tcp", Type: "string", Short: "Port, or address:port, that accepts connections once the service is ready",
+		Long: "Tried and bounded as ready_command, and asked by recurring monitors too."},
+	{Name: "ready_command", Type: "string", Short: "Command line (as command) that exits with 0 once the service is ready",
+		Long: "It is tried again until the start's time-out; a try that takes longer than 2 seconds is ended and counts as not ready. Recurring monitors run it too, with their own time-out for it."},
 	{Name: "ready_notify", Type: "boolean", Default: "false", Short: "The service sends READY=1 to $NOTIFY_SOCKET once it is ready (sd_notify)"},
 }, processControl...)
 

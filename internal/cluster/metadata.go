@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -131,30 +132,39 @@ func Bool(text string) (value, ok bool) {
 	return false, false
 }
 
-// ParseSeconds reads a duration as agents' metadata and fence devices write it:
-// a bare number is seconds; ms, s, m or min, h, d may follow. Fractions and
-// sequences of units ("1h30m", "1.5s") work too.
+// TimeUnit returns what a unit of time in Pacemaker's texts stands for, in upper or
+// lower case, and 0 if it is none. A number without a unit is seconds.
+func TimeUnit(name string) time.Duration {
+	switch strings.ToLower(name) {
+	case "", "s", "sec":
+		return time.Second
+	case "ms", "msec":
+		return time.Millisecond
+	case "us", "usec":
+		return time.Microsecond
+	case "m", "min":
+		return time.Minute
+	case "h", "hr":
+		return time.Hour
+	}
+	return 0
+}
+
+// ParseSeconds reads a duration as agents' metadata and fence devices write it: a
+// number with one of TimeUnit, or with d for days. Fractions and sequences of units
+// ("1h30m", "1.5s") work too.
 func ParseSeconds(text string) (time.Duration, error) {
 	text = strings.TrimSpace(text)
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-		if n < 0 || n > int64(1<<63-1)/int64(time.Second) {
+	name := strings.TrimLeft(text, "0123456789")
+	unit := TimeUnit(strings.TrimSpace(name))
+	if name == "d" {
+		unit = 24 * time.Hour
+	}
+	if n, err := strconv.ParseInt(text[:len(text)-len(name)], 10, 64); err == nil && unit > 0 {
+		if n > int64(math.MaxInt64/unit) {
 			return 0, fmt.Errorf("duration %q is out of range", text)
 		}
-		return time.Duration(n) * time.Second, nil
-	}
-	for _, unit := range []struct {
-		suffix string
-		size   time.Duration
-	}{{"msec", time.Millisecond}, {"usec", time.Microsecond}, {"sec", time.Second}, {"min", time.Minute}, {"hr", time.Hour}, {"d", 24 * time.Hour}} {
-		number, ok := strings.CutSuffix(text, unit.suffix)
-		if !ok {
-			continue
-		}
-		n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
-		if err != nil || n < 0 || n > int64(1<<63-1)/int64(unit.size) {
-			break
-		}
-		return time.Duration(n) * unit.size, nil
+		return time.Duration(n) * unit, nil
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 {

@@ -123,17 +123,11 @@ func Milliseconds(value string) (ms int64, ok bool) {
 	if err != nil {
 		return 0, false
 	}
-	switch strings.ToLower(digits) {
-	case "", "s", "sec":
-		return n * 1000, true
-	case "ms", "msec":
-		return n, true
-	case "us", "usec":
-		return n / 1000, true
-	case "m", "min":
-		return n * 60000, true
-	case "h", "hr":
-		return n * 3600000, true
+	switch unit := cluster.TimeUnit(digits); {
+	case unit >= time.Millisecond:
+		return n * unit.Milliseconds(), true
+	case unit > 0:
+		return n / int64(time.Millisecond/unit), true
 	}
 	return 0, false
 }

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"time"
 
+	"linuxha/internal/api"
 	"linuxha/internal/cluster"
 	"linuxha/internal/core/event"
 	"linuxha/internal/core/heartbeat"
@@ -44,29 +45,15 @@ func (d *Daemon) admit(conn *tls.Conn, peer string) {
 // yet; one that joins again asks another meanwhile.
 const leaderTime = 5 * time.Second
 
-// await waits until what the node sees is ok, at most for limit.
-func (d *Daemon) await(limit time.Duration, ok func(*cluster.State, *event.Local) bool) bool {
-	late := time.After(limit)
-	for {
-		changed := d.Changed()
-		if ok(d.State()) {
-			return true
-		}
-		select {
-		case <-changed:
-		case <-late:
-			return false
-		}
-	}
-}
-
 func (d *Daemon) admitNode(request *joinRequest, peer string, conn *tls.Conn) (*joinAnswer, error) {
 	patience := leaderTime
 	if request.Token == "" {
 		patience /= 5
 	}
 	led := func(s *cluster.State, l *event.Local) bool { return s.Lineage.ID != "" && l != nil && l.Leader != "" }
-	if !d.await(patience, led) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if !api.Await(ctx, d, led) {
 		return nil, errors.New("this node knows no leader just now: ask another member, or try again")
 	}
 	state, _ := d.State()

@@ -4,6 +4,9 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
+
+	"linuxha/internal/cluster"
 )
 
 // isTrue tells whether a text is one of the words for true (SEMANTICS 1).
@@ -40,21 +43,14 @@ func parseDuration(text string) int64 {
 	if strings.HasPrefix(rest, ".") { // a fraction is cut off
 		rest = strings.TrimLeft(rest[1:], "0123456789")
 	}
-	unit := int64(0)
-	switch strings.ToLower(strings.TrimSpace(rest)) {
-	case "", "s", "sec":
-		unit = 1000
-	case "ms", "msec":
-		unit = 1
-	case "us", "usec":
-		return n / 1000
-	case "m", "min":
-		unit = 60_000
-	case "h", "hr":
-		unit = 3_600_000
-	default:
+	span := cluster.TimeUnit(strings.TrimSpace(rest))
+	switch {
+	case span == 0:
 		return 0
+	case span < time.Millisecond:
+		return n / int64(time.Millisecond/span)
 	}
+	unit := span.Milliseconds()
 	if n > math.MaxUint32/unit { // the longest that there is: 49 days
 		return math.MaxUint32
 	}

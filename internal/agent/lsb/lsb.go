@@ -3,11 +3,11 @@ package lsb
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"linuxha/internal/agent/spawn"
 	"linuxha/internal/cluster"
 	"linuxha/internal/core/event"
 )
@@ -19,14 +19,8 @@ func Path(root string, agent cluster.Agent) (string, error) {
 		return "", fmt.Errorf("agent %s: %q is no name of a script", agent, name)
 	}
 	path := filepath.Join(root, name)
-	info, err := os.Stat(path)
-	switch {
-	case os.IsNotExist(err):
-		return "", fmt.Errorf("agent %s is not installed: there is no %s", agent, path)
-	case err != nil:
-		return "", fmt.Errorf("agent %s: %w", agent, err)
-	case !info.Mode().IsRegular() || info.Mode()&0o111 == 0:
-		return "", fmt.Errorf("agent %s is not installed: %s is not a program", agent, path)
+	if err := spawn.CheckProgram(path); err != nil {
+		return "", fmt.Errorf("agent %s is not installed: %w", agent, err)
 	}
 	return path, nil
 }

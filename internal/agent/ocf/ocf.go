@@ -4,12 +4,12 @@ package ocf
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
+	"linuxha/internal/agent/spawn"
 	"linuxha/internal/cluster"
 	"linuxha/internal/core/event"
 )
@@ -39,14 +39,8 @@ func Path(root string, agent cluster.Agent) (string, error) {
 		}
 	}
 	path := filepath.Join(root, "resource.d", agent.Provider, agent.Type)
-	info, err := os.Stat(path)
-	switch {
-	case os.IsNotExist(err):
-		return "", fmt.Errorf("agent %s is not installed: there is no %s", agent, path)
-	case err != nil:
-		return "", fmt.Errorf("agent %s: %w", agent, err)
-	case !info.Mode().IsRegular() || info.Mode()&0o111 == 0:
-		return "", fmt.Errorf("agent %s is not installed: %s is not a program", agent, path)
+	if err := spawn.CheckProgram(path); err != nil {
+		return "", fmt.Errorf("agent %s is not installed: %w", agent, err)
 	}
 	return path, nil
 }

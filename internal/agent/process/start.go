@@ -134,7 +134,7 @@ func findProgram(name, directory string) (string, error) {
 		candidates[0] = filepath.Join(directory, name)
 	}
 	for _, path := range candidates {
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+		if spawn.CheckProgram(path) == nil {
 			return path, nil
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"syscall"
@@ -110,6 +111,20 @@ func startIn(g Group, args []string, attr *os.ProcAttr) (*os.Process, Group, err
 	}
 	child, err := os.StartProcess(shell, args, attr)
 	return child, "", err
+}
+
+// CheckProgram says why path cannot be run, if so.
+func CheckProgram(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("there is no %s", path)
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular() || info.Mode()&0o111 == 0:
+		return fmt.Errorf("%s is not a program", path)
+	}
+	return nil
 }
 
 // stdinFile returns a file from which exactly content can be read.
