@@ -132,9 +132,6 @@ func (a *applier) timed(m *Member) *Rejection {
 // lossFinal refuses what has been fenced, or may have been: once the fencing of a
 // lost incarnation began, only another boot brings the node back.
 func (a *applier) lossFinal(m *Member) *Rejection {
-	if mutant.Is("a loss is not final") {
-		return nil
-	}
 	if m.State == NodeFenced {
 		return reject("unsafe", "%s was fenced: it must boot before it joins again", m.Name)
 	}

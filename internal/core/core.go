@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"linuxha/internal/cluster"
+	"linuxha/internal/cluster/mutant"
 	"linuxha/internal/core/consensus"
 	"linuxha/internal/core/event"
 	"linuxha/internal/core/executor"
@@ -117,7 +118,7 @@ func New(o Options) (*Core, error) {
 func unusable(o *Options) string {
 	id := &o.Stored.Identity
 	switch {
-	case o.Stored.Torn != "":
+	case o.Stored.Torn != "" && !mutant.Is("use what is torn or set back"):
 		return "the stored state is damaged: " + o.Stored.Torn
 	case o.Stored.Fresh || id.RaftID == 0 || id.Lineage.ID == "":
 		return "there is no stored identity"

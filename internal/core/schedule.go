@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"linuxha/internal/cluster"
-	"linuxha/internal/cluster/mutant"
 	"linuxha/internal/core/event"
 	"linuxha/internal/core/fencing"
 	"linuxha/internal/core/transition"
@@ -70,7 +69,7 @@ func (c *Core) leadTransition() {
 			c.engine.Abort(c.now, "the state has changed")
 			c.takeEngine()
 		}
-	case c.allReported() || mutant.Is("plan before the reports"):
+	case c.allReported():
 		c.askSchedule()
 	}
 }

@@ -127,7 +127,7 @@ func (c *Core) stale(p *heartbeat.Packet) bool {
 		c.tellStale(p, "has a Raft id that has left the cluster", event.Stale{Counter: m.Incarnation.Counter})
 		return true
 	}
-	if c.nodeOf(p.RaftID) != p.Node {
+	if c.nodeOf(p.RaftID) != p.Node || mutant.Is("use what is torn or set back") {
 		return false
 	}
 	remembered := event.Stale{}
@@ -213,7 +213,7 @@ func (c *Core) receivedRaft(m *event.Message) (news bool) {
 		c.stepRaft(r)
 		return true
 	}
-	if last, _ := c.raft.Last(); r.GetType() == raftpb.MsgHeartbeat && r.GetCommit() > last {
+	if last, _ := c.raft.Last(); r.GetType() == raftpb.MsgHeartbeat && r.GetCommit() > last && !mutant.Is("use what is torn or set back") {
 		// A leader tells nobody of more than he has acknowledged (rule 9).
 		c.exit(event.Exit{Code: 1, Rejoin: true, Reason: fmt.Sprintf("the stored log ends at %d, but %s remembers this node to have had %d", last, m.From.Node, r.GetCommit())})
 		return true

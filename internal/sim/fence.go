@@ -117,6 +117,11 @@ func (w *World) shoot(target *Host, call event.FenceCall) {
 			w.count("leader fenced")
 		}
 	}
+	for _, h := range w.hosts {
+		if h.power {
+			h.met[target.name] = true
+		}
+	}
 	target.switchOff()
 	back := w.between(2*time.Second, 15*time.Second)
 	if call.Action == "off" {

@@ -17,8 +17,10 @@ type Host struct {
 
 	boots int // how often it was switched on
 	power bool
-	dead  bool          // nothing gives it power
-	asOf  time.Duration // when it was switched on
+	dead  bool            // nothing gives it power
+	led   bool            // in this boot
+	met   map[string]bool // hosts that it has heard, or that were fenced, since it booted
+	asOf  time.Duration   // when it was switched on
 
 	// Clocks: the monotonic one runs at rate, stands still in suspend, and like the
 	// boot-time one begins at an arbitrary point.
@@ -92,6 +94,7 @@ func (h *Host) switchOn() {
 		return
 	}
 	h.boots++
+	h.met, h.led = map[string]bool{}, false
 	h.power, h.asOf, h.suspended, h.awake, h.waiting = true, h.w.now, 0, 0, 0
 	h.agents = newAgents(h)
 	h.dog = watchdog{}

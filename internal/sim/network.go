@@ -60,7 +60,12 @@ func (n *network) datagram(from, to *Host, link int, e event.HeartbeatReceived) 
 	boot := to.boots
 	deliver := func() {
 		if p.cut == 0 && to.boots == boot {
-			to.whenAwake(func() { to.daemonStep(e) }, true)
+			to.whenAwake(func() {
+				if to.daemon != nil {
+					to.met[from.name] = true
+				}
+				to.daemonStep(e)
+			}, true)
 		}
 	}
 	late := n.w.between(0, p.mix)

@@ -178,6 +178,7 @@ func (w *World) forceQuorum() {
 	w.note("people switch %s off and force quorum on %s", w.spoilt.name, best.name)
 	w.crash(w.spoilt, 10*time.Second)
 	w.after(2*time.Second, func() {
+		best.met[w.spoilt.name] = true
 		best.request(event.Request{ForceQuorum: true, By: "admin"}, func(r event.Reply) {
 			if r.Err == nil {
 				w.count("quorum forced by people")

@@ -58,7 +58,7 @@ func TestScenarios(t *testing.T) {
 		{"a fencing that comes late", slowFencing(shape(3)), []Fault{at(10, "crash", 3, 3), at(12, "kill", 1, 2), at(30, "crash leader", 1, 5)}, ""},
 		{"an operation whose daemon dies", shape(3), []Fault{
 			{At: 9 * time.Second, Kind: "agent", Host: 0, For: time.Minute, Text: "start slow"}, {At: 9 * time.Second, Kind: "agent", Host: 1, For: time.Minute, Text: "start slow"},
-			at(10, "standby", 1, 10).with(1), at(10.04, "kill", 1, 0.5), at(10.04, "kill", 2, 0.5), at(10.04, "kill", 3, 0.5),
+			at(10, "standby", 1, 10).with(1), at(10.6, "kill", 1, 0.5), at(10.6, "kill", 2, 0.5), at(10.6, "kill", 3, 0.5),
 			at(30, "standby", 1, 10).with(2), at(30.06, "kill", 1, 0.5), at(30.06, "kill", 2, 1.5), at(30.06, "kill", 3, 0.5),
 			at(50, "standby", 1, 10).with(3), at(50.1, "kill", 1, 0.5), at(50.1, "kill", 2, 0.5), at(50.1, "kill", 3, 0.5),
 		}, "orphaned operation"},

@@ -168,6 +168,7 @@ func (w *World) show(h *Host, s *cluster.State) {
 	if w.clock != nil {
 		w.clock.check(h, s)
 	}
+	w.sole(h, s)
 	if !w.truth.Newer(lineage.ID, s.Index) {
 		return
 	}
@@ -224,6 +225,24 @@ func (w *World) followLost(s *cluster.State) {
 					w.truth.Deadline(w.now, i.Node, i.Boot)
 				}
 			})
+		}
+	}
+}
+
+// sole shows the truth who leads as the only voter when it first leads in a boot.
+func (w *World) sole(h *Host, s *cluster.State) {
+	if !h.leads() || h.boots == 1 || h.led {
+		return
+	}
+	h.led = true
+	for i := range s.Members {
+		if m := &s.Members[i]; m.Voter != (m.Name == h.name) {
+			return
+		}
+	}
+	for i := range s.Members {
+		if m := &s.Members[i]; m.Voted && m.Name != h.name && !h.met[m.Name] && w.byName[m.Name].disk.stored.Identity.RaftID == m.RaftID {
+			w.truth.Led(w.now, h.name, m.Name)
 		}
 	}
 }

@@ -60,7 +60,7 @@ type print struct {
 // Breach is a rule that did not hold.
 type Breach struct {
 	At   time.Duration `json:"at"`
-	Rule string        `json:"rule"` // owner, grant, confirm, acked, equal, term, twice, fork, watchdog, removed, live, panic
+	Rule string        `json:"rule"` // owner, grant, confirm, acked, equal, term, twice, fork, sole, watchdog, removed, live, panic
 	Text string        `json:"text"`
 	// Stack is where a core or the world panicked.
 	Stack string `json:"stack,omitempty"`
@@ -369,6 +369,15 @@ func (t *Truth) Read(at time.Duration, node, register string, value, wanted uint
 // had seen, or before a report that it has given since.
 func (t *Truth) Obeyed(at time.Duration, node, why string) {
 	t.breach(at, "term", "%s obeyed an order %s", node, why)
+}
+
+// Led: a host leads as the only voter, after a boot in which it has neither heard
+// another host that has been a voter and has power, nor was that one fenced: it may
+// have been made the only voter as well.
+func (t *Truth) Led(at time.Duration, name, other string) {
+	if t.hosts[other].power {
+		t.breach(at, "sole", "%s leads alone, and since it booted it has neither heard nor fenced %s", name, other)
+	}
 }
 
 // Stuck: the cluster did not recover in time.
