@@ -20,6 +20,7 @@ import (
 const (
 	defaultFenceTimeout = time.Minute // Pacemaker's stonith-timeout
 	maxFenceList        = 128 << 10   // kept of a device's list
+	monitorPause        = time.Second // before a device that failed its monitor is asked again
 )
 
 var fenceNumber atomic.Uint64 // tells the records of this daemon's fence calls apart
@@ -201,11 +202,17 @@ func (r *Runner) runDevice(ctx context.Context, op event.Operation, rec *record)
 	if err != nil {
 		return event.Result{Code: event.CodeNotConfigured, Status: event.StatusDone, Reason: err.Error()}
 	}
-	e, err := r.runDeviceAgent(ctx, op.ID, rec, d, "monitor", "")
-	if err != nil {
-		return failed(err)
+	var (
+		e               ending
+		output, problem string
+		ok              bool
+	)
+	for try := 0; try < d.settings.Tries("monitor") && !ok && wait(ctx, time.Duration(try)*monitorPause); try++ {
+		if e, err = r.runDeviceAgent(ctx, op.ID, rec, d, "monitor", ""); err != nil {
+			return failed(err)
+		}
+		output, ok, problem = d.answer("monitor", e)
 	}
-	output, ok, problem := d.answer("monitor", e)
 	if !ok {
 		result := e.result(event.CodeError, problem, "")
 		result.Reason, result.Output = problem, output

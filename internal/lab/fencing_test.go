@@ -31,6 +31,16 @@ esac
 exit 0`
 }
 
+// stuckAgent is a resource that does not stop while /run/stuck is there.
+const stuckAgent = `#!/bin/sh
+case $1 in
+meta-data) echo '<resource-agent name="stuck"><version>1.0</version><actions><action name="start" timeout="5"/><action name="stop" timeout="5"/><action name="monitor" timeout="5" interval="10"/></actions></resource-agent>';;
+start) touch /run/stuck-runs;;
+stop) [ ! -e /run/stuck ] || exit 1; rm -f /run/stuck-runs;;
+monitor) [ -e /run/stuck-runs ] || exit 7;;
+*) exit 3;;
+esac`
+
 // fencings is what ha fence history shows.
 func fencings(t *testing.T, l *lab.Lab, host string) (list []cluster.Fencing) {
 	t.Helper()
@@ -121,6 +131,25 @@ fence_device "far" {
 	await(t, l, "the device works again", func(s *api.Status) bool {
 		return deviceOf(s, "far").State == "works" && !warned(s, "fence-device", "")
 	})
+
+	// A node that cannot stop a resource is fenced, and the resource goes on elsewhere.
+	for _, host := range l.Nodes() {
+		labtest.Output(t, l, host, "sh", "-c", "mkdir -p /usr/lib/ocf/resource.d/test && cat >/usr/lib/ocf/resource.d/test/stuck <<'EOF'\n"+stuckAgent+"\nEOF\nchmod 755 /usr/lib/ocf/resource.d/test/stuck")
+	}
+	stuck := "\nresource \"stuck\" {\n  agent = \"ocf:test:stuck\"\n}\n"
+	must(t, l.Apply(t.Context(), clusterBlock(l, "")+far+service+stuck))
+	s = await(t, l, "it runs", func(s *api.Status) bool { return lab.PlaceOf(s, "stuck") != "" })
+	victim = lab.PlaceOf(s, "stuck")
+	before = boots(t, l)[victim]
+	labtest.Output(t, l, victim, "touch", "/run/stuck")
+	labtest.Output(t, l, s.Leader, "ha", "node", "standby", victim)
+	labtest.Eventually(t, patience, victim+" is fenced, since the stop failed", func() bool { return boots(t, l)[victim] > before })
+	s = await(t, l, "it runs elsewhere", func(s *api.Status) bool {
+		node := lab.PlaceOf(s, "stuck")
+		return node != "" && node != victim
+	})
+	labtest.Output(t, l, s.Leader, "ha", "node", "online", victim)
+	awaitWhole(t, l)
 
 	// What needs unfencing waits for it.
 	disk := fmt.Sprintf("\nfence_device \"disk\" {\n  agent = \"fence_disk\"\n  hosts = [%q, %q, %q]\n}\n", "host1", "host2", "host3")
