@@ -16,6 +16,7 @@ func formWatched(t *testing.T, spec lab.Spec) *lab.Lab {
 	if testing.Short() {
 		t.Skip("forms a cluster")
 	}
+	t.Parallel() // they wait most of the time
 	spec.Watchdog = true
 	l := labtest.Up(t, spec)
 	must(t, l.Form(t.Context(), "normal"))

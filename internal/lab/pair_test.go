@@ -30,6 +30,7 @@ func formWith(t *testing.T, nodes int, options, blocks string) *lab.Lab {
 	if testing.Short() {
 		t.Skip("forms a cluster")
 	}
+	t.Parallel() // they wait most of the time
 	l := labtest.Up(t, lab.Spec{Nodes: nodes, Links: 2})
 	must(t, l.Form(t.Context(), "normal"))
 	must(t, l.Apply(t.Context(), clusterBlock(l, options)+blocks+lab.ServiceConfig(lab.ProcessServer)))
