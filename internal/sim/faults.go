@@ -161,6 +161,11 @@ func (w *World) begin(f Fault) {
 		w.agent = append(w.agent, agentTrouble{host: f.Host, action: action, fault: kinds[fault], until: w.now + f.For + 20*time.Second})
 	case "fence fails":
 		w.device.fails = max(w.device.fails, w.now+f.For)
+	case "fence out of reach": // others may still call it
+		if !w.device.apart[h.index] {
+			w.device.away(h.index, true)
+			end(func() { w.device.away(h.index, false) })
+		}
 	case "fence slow":
 		w.device.slow = max(w.device.slow, w.now+f.For)
 	default:

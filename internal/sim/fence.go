@@ -15,6 +15,14 @@ type device struct {
 	slow  time.Duration // until then it takes very long
 }
 
+// away notes whether a host reaches the device.
+func (d *device) away(host int, away bool) {
+	if d.apart == nil {
+		d.apart = map[int]bool{}
+	}
+	d.apart[host] = away
+}
+
 // fence calls the fence device. It is honest: it says that it succeeded only if
 // it cut the power. What was asked of it may happen though nobody waits any more.
 func (h *Host) fence(call event.FenceCall) {
@@ -32,6 +40,9 @@ func (h *Host) fence(call event.FenceCall) {
 				return // nobody is left to call it
 			}
 			w.count("fence device called")
+			if call.Caller != "" {
+				w.count("fence device called for the leader")
+			}
 			h.calls = append(h.calls, w.now)
 			takes := w.between(w.shape.FenceTime/2, w.shape.FenceTime*3/2)
 			if w.now < w.device.slow {
@@ -82,7 +93,7 @@ func (h *Host) fence(call event.FenceCall) {
 // askDevice answers a question that changes nothing: what the agent can.
 func (h *Host) askDevice(call event.FenceCall) {
 	takes := h.w.between(10*time.Millisecond, 300*time.Millisecond)
-	e := event.FenceCalled{Call: call, OK: h.w.now >= h.w.device.fails, Took: takes}
+	e := event.FenceCalled{Call: call, OK: h.w.now >= h.w.device.fails && !h.w.device.apart[h.index], Took: takes}
 	switch {
 	case !e.OK:
 		e.Error = "the device does not answer"

@@ -15,7 +15,7 @@ var mix = []struct {
 	{"loss", 4}, {"delay", 3}, {"duplicates", 2}, {"reorder", 2}, {"late orders", 4},
 	{"slow disk", 3}, {"stuck disk", 3}, {"full disk", 1}, {"torn write", 3}, {"bit rot", 3}, {"set back", 4}, {"lose disk", 3},
 	{"wall clock", 2}, {"slow loop", 2},
-	{"service dies", 8}, {"agent", 8}, {"fence fails", 5}, {"fence slow", 4},
+	{"service dies", 8}, {"agent", 8}, {"fence fails", 5}, {"fence slow", 4}, {"fence out of reach", 5},
 	{"standby", 5}, {"move", 8}, {"transfer", 4}, {"fence", 2}, {"refresh", 2}, {"stop", 4}, {"restart", 5}, {"upgrade", 2}, {"config", 4},
 	{"remove", 2}, {"confirm", 3},
 	{"voter change", 12}, {"survivor", 4}, {"last word", 4}, {"late vote", 5}, {"cut off", 6}, {"flap", 4}, {"confirm heard", 3},
@@ -57,7 +57,7 @@ func planFaults(s Shape, length time.Duration, rng *rand.Rand) []Fault {
 			f.For = exponential(2 * time.Second)
 		case "agent":
 			f.Text = []string{"start", "stop", "monitor", "monitor", "promote", "demote", "migrate_to", "migrate_from"}[rng.IntN(8)] + []string{" fails", " slow", " hangs"}[rng.IntN(3)]
-		case "fence fails", "fence slow":
+		case "fence fails", "fence slow", "fence out of reach":
 			f.For += time.Duration(rng.IntN(20)) * time.Second
 		default:
 			f.aim(rng)
