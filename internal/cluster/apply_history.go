@@ -117,6 +117,10 @@ func (a *applier) history(c *HistoryChange) *Rejection {
 	if slices.Contains(m.Unsure, c.Resource) && c.Entry.Status != 1 && c.Entry.Operation != "notify" {
 		m.Unsure = slices.DeleteFunc(slices.Clone(m.Unsure), func(name string) bool { return name == c.Resource })
 	}
+	if target := a.member(c.Entry.MigrateTarget); target != nil && target != m && c.Entry.Operation == "migrate_to" && c.Entry.Status != 1 && !slices.Contains(target.Unsure, c.Resource) {
+		// It may be active there already: that node's own result will tell.
+		target.Unsure = append(slices.Clone(target.Unsure), c.Resource)
+	}
 	h := a.historyOf(m, c.Resource, true)
 	h.Agent = c.Agent
 	h.Record(c.Entry)

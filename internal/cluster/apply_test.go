@@ -388,6 +388,20 @@ func TestCleanupAfterAFailedStop(t *testing.T) {
 	w.ok(result(a, 3, "web", "stop", 0), Command{Release: &Release{IDs: []uint64{w.s.Grants[0].ID}, Holder: a}})
 }
 
+// Once a migration has left its source, the target may run it, whatever its own
+// history says.
+func TestMigrationLeavesTheTargetInDoubt(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	a, b := inc("a", 1, "b1"), inc("b", 1, "b1")
+	w.ok(grant("web", "Started", a), result(a, 1, "web", "start", 0), grant("web", "Started", a, b))
+	left := result(a, 2, "web", "migrate_to", 0)
+	left.History.Entry.MigrateSource, left.History.Entry.MigrateTarget = "a", "b"
+	release := Command{Release: &Release{IDs: []uint64{w.s.Grants[0].ID}, Holder: b}}
+	w.ok(left)
+	w.rejected("has not reported it stopped", release)
+	w.ok(result(b, 1, "web", "stop", 0), release)
+}
+
 // What runs unpromoted can give the promoted role back, and only then.
 func TestPromotedRoleIsGivenBack(t *testing.T) {
 	w := newWorld(t, "a", "b")

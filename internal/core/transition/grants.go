@@ -284,13 +284,19 @@ func (e *Engine) releaseUnused() {
 	}
 }
 
-// outstandingGrant tells whether an operation under g may be under way on node.
+// outstandingGrant tells whether an operation under g may be under way on node, or
+// at the other end of a migration: what is done there makes it active here.
 func (e *Engine) outstandingGrant(node string, g *cluster.Grant) bool {
 	if e.outstanding(node, g.Instance) {
 		return true
 	}
+	for _, h := range g.Holders {
+		if e.busy[place{h.Node, g.Instance}] != "" {
+			return true
+		}
+	}
 	for _, o := range e.orders {
-		if o.to.Node == node && o.sent.Grant == g.ID {
+		if o.sent.Grant == g.ID {
 			return true
 		}
 	}

@@ -349,6 +349,25 @@ func TestMigrationNamesBothEnds(t *testing.T) {
 	}
 }
 
+// While the source still migrates, the target's part is in use.
+func TestTheTargetKeepsItsPartWhileTheSourceMigrates(t *testing.T) {
+	l := newLeader(t, "a", "b")
+	l.begin(act("start", "web", "a"))
+	l.answer("a:web.start", 0)
+	l.begin(act("migrate_to", "web", "a"), act("migrate_from", "web", "b", 1))
+	l.want("[begin2 grant:web@a+b]", "a:web.migrate_to")
+	l.e.Abort(l.now, "something else")
+	l.now.Mono += time.Second
+	l.e.Tick(l.now)
+	l.take()
+	l.log = nil
+	l.begin(act("start", "fs", "b"))
+	l.want("[begin3 grant:fs@b]", "b:fs.start")
+	if h := l.s.GrantHolders("web"); len(h) != 2 {
+		t.Fatalf("held by %v", h)
+	}
+}
+
 func TestUnusedGrantsAreGivenBackButNotUnderAnOrderOfAnEarlierLeader(t *testing.T) {
 	l := newLeader(t, "a", "b")
 	l.commit(cluster.Command{Grant: &cluster.GrantChange{Grants: []cluster.Grant{{Instance: "web", Role: "Started", Holders: []cluster.Incarnation{inc("a")}}}}})
