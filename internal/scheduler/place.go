@@ -84,8 +84,8 @@ func (rn *run) placePrimitive(r *resource, prefer *node, stopIfFail bool) *node 
 	}
 	r.placing = true
 	if !r.inClone() {
-		rn.sums++
-		defer func() { rn.sums++ }()
+		rn.rescore(r, true)
+		defer rn.rescore(r, false)
 	}
 
 	rn.applyColocations(r)
@@ -157,6 +157,7 @@ func (rn *run) applyThisWith(r *resource, c *colocation) {
 // connectionPlaced lets the node behind a connection count as online once the
 // connection has a place, and as shutting down if it has none.
 func (rn *run) connectionPlaced(r *resource) {
+	rn.connected++
 	n := rn.nodeBehind(r)
 	if n == nil {
 		return

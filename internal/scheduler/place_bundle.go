@@ -7,7 +7,6 @@ func (rn *run) placeBundle(b *resource, prefer *node, stopIfFail bool) {
 		return
 	}
 	b.placing = true
-	rn.sums++
 	replicas := b.bundle.replicas
 	containers := make([]*resource, len(replicas))
 	for i, p := range replicas {
@@ -28,10 +27,8 @@ func (rn *run) placeBundle(b *resource, prefer *node, stopIfFail bool) {
 				inner.allowed[i] = -infinity
 			}
 		}
-		rn.sums++
 		rn.place(inner, prefer, stopIfFail)
 	}
-	rn.sums++
 	b.placing = false
 	b.placed = true
 }

@@ -13,16 +13,18 @@ func (rn *run) placeClone(c *resource, prefer *node, stopIfFail bool) {
 	for _, k := range thisWithOf(c) {
 		rn.place(k.primary, prefer, stopIfFail)
 	}
+	rn.rescore(c, true)
 	for _, k := range withThisOf(c) {
 		rn.addPreferences(c, k)
 	}
-	rn.sums++
+	rn.rescore(c, false)
 	rn.sortInstances(c.children)
 	rn.placeInstances(c, c.children, c.clone.max, c.clone.nodeMax)
 	if c.promotable {
+		rn.rescore(c, true)
 		rn.chooseRoles(c)
+		rn.rescore(c, false)
 	}
-	rn.sums++
 	c.placing = false
 	c.placed = true
 }

@@ -1,6 +1,9 @@
 package scheduler
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // place is what placement decided about one resource.
 type place struct {
@@ -13,6 +16,7 @@ type place struct {
 	children            []*resource // a clone's instances, as sorted
 	counts              []int32
 	promoted            int
+	scored              bool // its scores still matter, since it has no place
 }
 
 // keepFacts remembers every resource as it is before placement.
@@ -41,6 +45,7 @@ func (m *memory) keepPlaces() {
 		*p = place{
 			allowed: r.allowed, assigned: r.assigned, assignedScore: r.assignedScore, role: r.role, nextRole: r.nextRole,
 			priority: r.priority, promotion: r.promotion, managed: r.managed, nowhere: r.nowhere, counts: r.counts,
+			scored: !r.isClone() && placeOf(r) == nil,
 		}
 		if r.isClone() {
 			p.children, p.promoted = slices.Clone(r.children), r.clone.promoted
@@ -59,6 +64,7 @@ func (m *memory) placeAgain() []int {
 		*r = m.facts[i]
 		r.own()
 	}
+	m.run.scorings++
 	for _, n := range m.run.nodes {
 		n.count, n.placed = 0, nil
 	}
@@ -75,11 +81,10 @@ func (m *memory) placeAgain() []int {
 }
 
 // same tells whether two placements have the same consequences. The scores of
-// what has a place have none.
+// what has a place have none, nor has the order of instances at rest.
 func (p *place) same(o *place) bool {
 	return p.assigned == o.assigned && p.role == o.role && p.nextRole == o.nextRole && p.managed == o.managed && p.nowhere == o.nowhere &&
-		p.promoted == o.promoted && slices.Equal(p.children, o.children) &&
-		(p.assigned != nil || slices.Equal(p.allowed, o.allowed))
+		p.promoted == o.promoted && p.scored == o.scored && (!p.scored || slices.Equal(p.allowed, o.allowed))
 }
 
 // handOver gives the resources of a slice the places that the whole run found.
@@ -135,10 +140,15 @@ func (m *memory) takeFacts(r *resource) (changed bool) {
 		locations[i] = &c
 	}
 	changed = !slices.Equal(f.allowed, r.allowed) || !slices.Equal(f.active, active) || !slices.Equal(f.known, r.known) ||
-		f.role != r.role || f.nextRole != r.nextRole || f.managed != r.managed || f.blocked != r.blocked || f.failed != r.failed ||
+		f.role != r.role || f.nextRole != r.nextRole || f.managed != r.managed || f.blocked != r.blocked || f.failed != r.failed && r.inClone() ||
 		f.priority != r.priority || f.stickiness != r.stickiness || f.requires != r.requires || f.partialSource != source ||
-		f.historyName != r.historyName || f.removed != r.removed || !slices.EqualFunc(f.locations, locations, sameScores)
+		f.historyName != r.historyName || f.removed != r.removed || !slices.EqualFunc(f.locations, locations, sameScores) ||
+		f.critical != r.critical || !maps.Equal(f.meta, r.meta)
 
+	if changed {
+		m.run.rescore(f, false)
+		m.run.forgetEffects(f)
+	}
 	f.allowed, f.discovery, f.exclusive = r.allowed.clone(), r.discovery, r.exclusive
 	f.active, f.known, f.role, f.nextRole = active, r.known, r.role, r.nextRole
 	f.partialSource, f.partialTarget, f.pendingNode, f.pendingTask = source, target, pending, r.pendingTask

@@ -37,10 +37,10 @@ func (m *memory) replan(config *cluster.Config, status *cluster.Status, now time
 	for i := range affected {
 		affected[i] = d.units[i] || m.restless[i] || m.timed[i]
 	}
-	for first := true; ; first = false {
+	for first, work := true, 0; ; first = false {
 		p := m.part(affected, config, status, d.history)
-		if p == nil {
-			return nil
+		if work += len(p.config.Resources); work > len(config.Resources)/2 && !m.eager {
+			return nil // a whole run is as good
 		}
 		rn := newRun(&p.config, &p.status, now, Options{})
 		rn.whole = m.run
@@ -83,8 +83,7 @@ func mark(set []bool, units []int) bool {
 	return added
 }
 
-// part chooses what is to be scheduled; nil if that is so much that a whole run
-// is as good.
+// part chooses what is to be scheduled.
 func (m *memory) part(affected []bool, config *cluster.Config, status *cluster.Status, history [][]int) *part {
 	p := &part{affected: affected, in: slices.Clone(affected), config: *config, status: *status}
 	concerned := func(units []int) bool {
@@ -100,9 +99,6 @@ func (m *memory) part(affected []bool, config *cluster.Config, status *cluster.S
 	p.config.Orders = chosen(config.Orders, func(i int) bool { return concerned(m.links[1][i]) })
 	p.config.TicketRules = chosen(config.TicketRules, func(i int) bool { return concerned(m.links[2][i]) })
 	p.config.Resources = chosen(config.Resources, func(i int) bool { return p.in[i] })
-	if !m.eager && 2*len(p.config.Resources) > len(config.Resources) {
-		return nil
-	}
 	p.config.Locations = chosen(config.Locations, func(i int) bool {
 		r := m.run.byID[config.Locations[i].Resource]
 		return r == nil || p.in[m.unitOf[r.index]]
@@ -185,7 +181,7 @@ func (m *memory) moved(p *part, rn *run, d *difference) []int {
 	for i, n := range m.run.nodes {
 		n.attrs, n.failures = rn.nodes[i].attrs, rn.nodes[i].failures
 	}
-	changed := d.config || d.promote
+	changed := d.promote
 	for _, r := range rn.all {
 		if p.affected[m.unitOf[m.run.byID[r.id].index]] {
 			changed = m.takeFacts(r) || changed

@@ -108,6 +108,8 @@ type resource struct {
 	sortedIn      int     // ... as of the sort with this number
 	hosts         bool    // it may see a guest's host instead of the guest ...
 	hostsLooked   bool    // ... once that has been looked at
+	scored        int     // version of allowed, except of instances; see rescore
+	rescoring     bool    // allowed is being changed
 
 	// Actions, in order of creation.
 	actions []*action

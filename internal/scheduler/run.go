@@ -45,7 +45,8 @@ type run struct {
 	scratch      scratchVectors
 	mergeOnly    *node // the one node of which preferences are being merged; nil: all
 	mergeApart   bool  // preferences are not to be merged at once, since a loop may be cut short
-	sums         int   // generation of merge effects: scores of what is no instance may have changed since the one before
+	scorings     int   // changes of scores of what is no instance; see rescore
+	connected    int   // connections placed so far: they make nodes available
 	actionSlab   slab[action]
 	orderingSlab slab[ordering]
 	relationSlab slab[relation]

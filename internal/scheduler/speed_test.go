@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -30,16 +31,33 @@ func (p problem) schedule(b testing.TB) *cluster.Plan {
 	return plan
 }
 
-// steady is p when all that it called for has been done.
+// steady is p when all that it called for has been done, agents' wishes to be
+// promoted included.
 func (p problem) steady(b testing.TB) problem {
-	for range 3 {
+	for range 10 {
 		plan := p.schedule(b)
 		if len(plan.Actions) == 0 {
 			return p
 		}
-		p.status = rehearsal.Run(p.status, plan, moment, nil).Status
+		p = p.step(b)
 	}
 	b.Fatal("the cluster does not come to rest")
+	return p
+}
+
+// step is p when what it calls for has been done.
+func (p problem) step(b testing.TB) problem {
+	p.status = rehearsal.Run(p.status, p.schedule(b), moment, nil).Status
+	for i := range p.status.Nodes {
+		n := &p.status.Nodes[i]
+		set := cluster.AttrSet{ID: "t-" + n.ID}
+		for _, h := range n.History {
+			if strings.HasPrefix(h.ID, "db") && slices.ContainsFunc(h.Operations, func(e cluster.HistoryEntry) bool { return e.Operation != "monitor" }) {
+				set.Pairs = append(set.Pairs, cluster.NVPair{Name: "master-" + h.ID, Value: "100"})
+			}
+		}
+		n.Attributes = []cluster.AttrSet{set}
+	}
 	return p
 }
 
@@ -260,7 +278,9 @@ func smallChanges(b *testing.B, quiet problem) []smallChange {
 	attribute := quiet
 	status := *quiet.status
 	status.Nodes = slices.Clone(status.Nodes)
-	status.Nodes[2].Attributes = []cluster.AttrSet{{ID: "t", Pairs: []cluster.NVPair{{Name: "ping", Value: "100"}}}}
+	attributes := slices.Clone(status.Nodes[2].Attributes)
+	attributes[0].Pairs = append(slices.Clone(attributes[0].Pairs), cluster.NVPair{Name: "ping", Value: "100"})
+	status.Nodes[2].Attributes = attributes
 	attribute.status = &status
 	group := func(c *cluster.Config) *cluster.Resource {
 		return &c.Resources[slices.IndexFunc(c.Resources, func(r cluster.Resource) bool { return r.ID == "group0007" })]
