@@ -95,6 +95,7 @@ type scheduling struct {
 	mu      sync.Mutex
 	running bool
 	next    *event.ScheduleRequest // only the newest one matters
+	planner scheduler.Planner      // used by the one that runs
 }
 
 func (s *scheduling) begin(l *life, r *event.ScheduleRequest) {
@@ -119,7 +120,7 @@ func (s *scheduling) run(l *life) {
 			return
 		}
 		began := time.Now()
-		plan, err := scheduler.Schedule(r.Config, r.Status, r.Now, scheduler.Options{})
+		plan, err := s.planner.Schedule(r.Config, r.Status, r.Now, scheduler.Options{})
 		if err != nil {
 			l.d.log.Error("no plan could be made", "error", err)
 		}

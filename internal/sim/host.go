@@ -7,6 +7,7 @@ import (
 	"linuxha/internal/cluster"
 	"linuxha/internal/core"
 	"linuxha/internal/core/event"
+	"linuxha/internal/scheduler"
 )
 
 // Host is a simulated machine.
@@ -48,6 +49,7 @@ type Host struct {
 // daemon is a running core with what surrounds it.
 type daemon struct {
 	core     *core.Core
+	planner  scheduler.Planner
 	beat     *event.Heartbeat
 	sequence uint64
 	lastBeat time.Duration

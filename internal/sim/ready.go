@@ -106,7 +106,7 @@ func (h *Host) newBeat(b *event.Heartbeat) {
 // schedule runs the scheduler, which takes its time.
 func (h *Host) schedule(s *event.ScheduleRequest) {
 	h.inLife(h.w.between(time.Millisecond, 8*time.Millisecond), func() {
-		plan, err := scheduler.Schedule(s.Config, s.Status, s.Now, scheduler.Options{})
+		plan, err := h.daemon.planner.Schedule(s.Config, s.Status, s.Now, scheduler.Options{})
 		h.daemonStep(event.Scheduled{ID: s.ID, Plan: plan, Err: err})
 	})
 }
