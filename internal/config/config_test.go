@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -211,4 +212,21 @@ func FuzzRule(f *testing.F) {
 			t.Fatalf("%q prints as %q, which means something else:\n%s", text, printed, d)
 		}
 	})
+}
+
+// TestHowtoExamples: what the HOWTO shows is accepted as it stands.
+func TestHowtoExamples(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "HOWTO.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := regexp.MustCompile("(?s)```hcl\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+	if len(examples) < 2 {
+		t.Fatalf("%d examples found", len(examples))
+	}
+	for _, e := range examples {
+		if _, err := Parse(Source{Name: "HOWTO.md", Text: []byte(e[1])}); err != nil {
+			t.Errorf("%v\n%s", err, e[1])
+		}
+	}
 }
