@@ -240,6 +240,9 @@ func warnings(s *cluster.State, v *Status) []Warning {
 	if s.Config.FencingEnabled() && len(s.Config.FenceDevices()) == 0 && len(s.Members) > 1 && s.Config.Watchdog == nil {
 		add("no-fence-device", "error", "there is no fence device: nothing will be recovered from a lost node", "add a fence_device block and apply it")
 	}
+	if s.Config.Watchdog != nil && len(s.Config.FenceDevices()) == 0 {
+		watchdogWarnings(s, add)
+	}
 	if !s.Config.FencingEnabled() && len(s.Members) > 1 {
 		add("fencing-disabled", "error", "fencing is disabled: a lost node's resources are recovered only after 'ha fence confirm'", "set fencing = true and add a fence_device")
 	}
@@ -268,6 +271,25 @@ func warnings(s *cluster.State, v *Status) []Warning {
 		}
 	}
 	return out
+}
+
+// watchdogWarnings are those of a cluster that relies on watchdogs alone.
+func watchdogWarnings(s *cluster.State, add func(code, severity, text, hint string)) {
+	voters := 0
+	for i := range s.Members {
+		m := &s.Members[i]
+		if m.Voter {
+			voters++
+		}
+		if m.State == cluster.NodeOnline && m.WatchdogTimeout == 0 {
+			add("no-watchdog", "error", fmt.Sprintf("the watchdog of %s is not armed: nothing will be recovered from it if it is lost", m.Name),
+				fmt.Sprintf("see the daemon's log on %s: is there %s, and does nothing else hold it? Policies other than stop and fence do not use it", m.Name, s.Config.Watchdog.Device))
+		}
+	}
+	if voters == 2 {
+		add("watchdog-pair", "error", "watchdogs do not help two voters: neither knows whether the other gives up first",
+			"add a fence_device, a third node or a witness")
+	}
 }
 
 // lastFencing returns the newest fencing of a still lost node if it failed.
