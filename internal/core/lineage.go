@@ -1,6 +1,8 @@
 package core
 
 import (
+	"slices"
+
 	"linuxha/internal/core/event"
 	"linuxha/internal/core/heartbeat"
 )
@@ -10,8 +12,13 @@ import (
 func (c *Core) ancestors() []heartbeat.Ancestor {
 	var list []heartbeat.Ancestor
 	branch := c.state.Lineage.Branch
+	if own := &c.identity.Lineage; c.state.Lineage.ID != "" && c.state.Lineage.ID != own.ID {
+		// The fork is on the disk, and not in the applied state yet.
+		list = append(list, heartbeat.Ancestor{Lineage: c.state.Lineage.ID, Branch: own.Branch})
+		branch = min(branch, own.Branch)
+	}
 	for i := range c.state.Former {
-		if i == heartbeat.MaxAncestors {
+		if len(list) == heartbeat.MaxAncestors {
 			break
 		}
 		f := &c.state.Former[i]
@@ -19,6 +26,12 @@ func (c *Core) ancestors() []heartbeat.Ancestor {
 		branch = min(branch, f.Branch)
 	}
 	return list
+}
+
+// related tells whether a lineage is ours, or ours came from it: whoever has it has
+// not gone on without us.
+func (c *Core) related(lineage string) bool {
+	return lineage == c.identity.Lineage.ID || slices.ContainsFunc(c.ancestors(), func(a heartbeat.Ancestor) bool { return a.Lineage == lineage })
 }
 
 // meet looks at the lineage of a node that is heard (rule 7). If a quorate leader
@@ -49,8 +62,7 @@ func (c *Core) meet(p *heartbeat.Packet) {
 			return
 		}
 	}
-	// One that has just forked does not tell its ancestors before it leads.
-	if p.Leader != 0 && c.state.Lineage.ID == own {
+	if p.Leader != 0 {
 		c.part(p, "neither came from the other")
 	}
 }

@@ -289,7 +289,7 @@ func (c *Core) reachFormer() {
 	}
 	p.unsure = slices.DeleteFunc(p.unsure, func(name string) bool {
 		v, _ := c.detector.Peer(c.now.Mono, name)
-		return v.Heard || c.state.Member(name) == nil
+		return v.Heard && c.related(v.Packet.Lineage) || c.state.Member(name) == nil
 	})
 }
 

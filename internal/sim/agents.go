@@ -116,6 +116,7 @@ func (a *agents) run(op event.Operation) {
 		}
 		a.ordered[what] = true
 	}
+	a.step(op, "begins")
 	takes := w.duration(op.Action)
 	w.count("operation " + op.Action)
 	fault := h.w.faultFor(h, op)
@@ -300,8 +301,16 @@ func (a *agents) end(r *agentRun) {
 	if r.op.Action == "stop" && r.result.Status == 0 && r.result.Code == 0 {
 		delete(a.record, r.op.Name)
 	}
+	a.step(r.op, "ends")
 	if !r.orphan {
 		a.tell(r)
+	}
+}
+
+// step tells the traps of a migration's course.
+func (a *agents) step(op event.Operation, what string) {
+	if (op.Action == "migrate_to" || op.Action == "migrate_from") && a.h.w.watching() {
+		a.h.w.step(a.h, stepMigrate+op.Action+" "+what)
 	}
 }
 

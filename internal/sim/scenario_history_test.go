@@ -161,6 +161,38 @@ func TestTwinSoleVoters(t *testing.T) {
 	})
 }
 
+// TestTwinByForce: n1 goes on alone, and loses power; an administrator forces
+// quorum on n2, which knows nothing of that. Then n1 boots with its links cut, and
+// later they meet: neither history came from the other, and people have to decide.
+func TestTwinByForce(t *testing.T) {
+	play(t, shape(2), func(s *stage) {
+		s.crash(2)
+		s.await(30, "n1 goes on alone", func() bool { return s.alone(1) && s.owns(1) })
+		s.crash(1)
+		s.boot(2)
+		s.pass(12)
+		s.truth.Excused = []string{"fork", "grant", "removed"} // by what the administrator does now
+		if r := s.wish(2, event.Request{ForceQuorum: true}); r.Err != nil {
+			t.Fatalf("%v: force quorum: %v", s, r.Err)
+		}
+		s.await(30, "n2 goes on alone", func() bool { return s.alone(2) && s.owns(2) })
+		s.device.apart = map[int]bool{0: true}
+		s.isolate(1)
+		s.boot(1)
+		s.never(20, "n1 acts though it cannot know", func() bool { return s.leader() == 1 || s.owns(1) })
+		s.heal(1)
+		s.never(10, "one of two histories was given up without being asked", func() bool { return s.stats["node dropped its state"] > 0 })
+		s.isolate(1)
+		s.never(15, "n1 acts though it knows of another history", func() bool { return s.leader() == 1 || s.owns(1) })
+		s.heal(1)
+		s.host(1).switchOff() // an administrator decides for n2
+		s.host(1).disk.wipe()
+		s.pass(3)
+		s.host(1).switchOn()
+		s.pass(10)
+	})
+}
+
 // TestTheOldCopyIsDropped: a node that starts from an old backup joins afresh; it
 // does not make the others drop theirs.
 func TestTheOldCopyIsDropped(t *testing.T) {

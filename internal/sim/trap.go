@@ -44,7 +44,8 @@ func (w *World) step(h *Host, step string) {
 	w.note("%s: step %s", h.name, step)
 	for _, t := range slices.Clone(w.traps) {
 		anyOf := t.step == "" && step != stepAlone && step != stepAnswered && !strings.HasPrefix(step, stepMigrate)
-		if t.step != step && !anyOf || t.host != nil && t.host != h {
+		migrates := t.step == stepMigrate && strings.HasPrefix(step, stepMigrate)
+		if t.step != step && !anyOf && !migrates || t.host != nil && t.host != h {
 			continue
 		}
 		if t.after--; t.after >= 0 {
