@@ -20,12 +20,16 @@ var Classes = []struct {
 }{
 	{"clone-instances-shuffled", func(c Comparison) bool { return c.Facts.Shuffled }},
 	{"unrunnable-probe-stops-clone", func(c Comparison) bool { return c.Facts.ProbeStops }},
-	{"stopped-monitor-in-maintenance", stoppedMonitors},
+	{"active-on-maintenance-node", maintenanceByNode},
+	{"migration-not-begun", func(c Comparison) bool { return c.Facts.HalfMigrated }},
 	{"nodes-without-name", namelessNodes},
 }
 
-// ClassOf names the class of a difference, "" if it is none that is known.
+// ClassOf names the class of a difference, "" if there is none or it is not known.
 func ClassOf(c Comparison) string {
+	if len(c.Lines) == 0 {
+		return ""
+	}
 	for _, class := range Classes {
 		if class.Is(c) {
 			return class.Name
@@ -34,39 +38,66 @@ func ClassOf(c Comparison) string {
 	return ""
 }
 
-// stoppedMonitors: all that differs are monitors for role Stopped that only the
-// reference has.
-func stoppedMonitors(c Comparison) bool {
-	inactive := map[string]bool{} // intervals
-	c.Document.each("op", func(op *Element) {
-		if op.Attr("role") == "Stopped" {
-			inactive[strings.TrimSuffix(op.Attr("interval"), "s")+"000"] = true
+// maintenanceByNode: all that differs are monitors, and cancellations of monitors,
+// of resources that have been on a node that is in maintenance.
+func maintenanceByNode(c Comparison) bool {
+	resting := map[string]bool{} // nodes
+	c.Document.each("node", func(n *Element) { resting[n.Attr("uname")] = n.has("maintenance", "true") })
+	c.Document.each("primitive", func(p *Element) {
+		if p.has("maintenance", "true") || p.has("is-managed", "false") {
+			resting[p.Attr("id")] = true // if it is a connection
+		}
+	})
+	there := map[string]bool{} // what is or was on those
+	c.Document.each("node_state", func(n *Element) {
+		if resting[n.Attr("uname")] {
+			n.each("lrm_resource", func(r *Element) { there[stripInstance(r.Attr("id"))] = true })
 		}
 	})
 	return !slices.ContainsFunc(c.Lines, func(line string) bool {
 		words := strings.Fields(line)
-		return len(words) != 5 || words[0] != "-" || words[1] != "monitor" || !inactive[words[4]]
+		return words[0] != "state" && (words[1] != "monitor" && words[1] != "cancel" || !there[stripInstance(words[2])])
 	})
 }
 
-// namelessNodes: several nodes behind connections have no status, and so, to the
-// reference, no name to tell them apart by in colocations.
+// has tells whether one of e's blocks sets an attribute to a value.
+func (e *Element) has(name, value string) bool {
+	return slices.ContainsFunc(e.Children, func(block *Element) bool {
+		return slices.ContainsFunc(block.Children, func(p *Element) bool { return p.Attr("name") == name && p.Attr("value") == value })
+	})
+}
+
+// namelessNodes: several nodes behind connections that are not up have, to the
+// reference, no name to tell them apart by in colocations: those without status
+// and, without fencing, all.
 func namelessNodes(c Comparison) bool {
-	var unseen []string
-	seen := map[string]bool{}
-	c.Document.each("node_state", func(e *Element) { seen[e.Attr("uname")] = true })
+	var nodes, down []string
 	c.Document.each("primitive", func(e *Element) {
-		if e.Attr("type") == "remote" && !seen[e.Attr("id")] {
-			unseen = append(unseen, e.Attr("id"))
+		if e.Attr("type") == "remote" {
+			nodes = append(nodes, e.Attr("id"))
 		}
 	})
+	fencing := true
 	c.Document.each("nvpair", func(e *Element) {
-		if e.Attr("name") == "remote-node" && !seen[e.Attr("value")] {
-			unseen = append(unseen, e.Attr("value"))
+		switch e.Attr("name") {
+		case "remote-node":
+			nodes = append(nodes, e.Attr("value"))
+		case "stonith-enabled":
+			fencing = e.Attr("value") != "false"
 		}
 	})
-	return len(unseen) > 1 && slices.ContainsFunc(c.Lines, func(line string) bool {
-		return slices.ContainsFunc(unseen, func(name string) bool { return slices.Contains(strings.Fields(line), name) })
+	seen, up := map[string]bool{}, map[string]bool{}
+	c.Document.each("node_state", func(e *Element) { seen[e.Attr("uname")] = true })
+	c.Document.each("lrm_resource", func(e *Element) {
+		up[e.Attr("id")] = up[e.Attr("id")] || slices.ContainsFunc(e.Children, func(op *Element) bool { return op.Attr("operation") == "start" })
+	})
+	for _, n := range nodes {
+		if !seen[n] || !fencing && !up[n] {
+			down = append(down, n)
+		}
+	}
+	return len(down) > 1 && slices.ContainsFunc(c.Lines, func(line string) bool {
+		return slices.ContainsFunc(down, func(name string) bool { return slices.Contains(strings.Fields(line), name) })
 	})
 }
 

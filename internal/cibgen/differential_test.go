@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ var (
 	maxRes      = flag.Int("resources", 60, "most primitives, about")
 	keep        = flag.String("keep", "", "directory for documents on which the schedulers differ, made small")
 	tries       = flag.Int("tries", 400, "most attempts at making one document smaller")
+	documents   = flag.String("documents", "", "pattern of files to compare on, for TestDocuments")
 	showAborted = flag.Bool("aborted", false, "say for which seeds crm_simulate gave up, and how")
 	table       = flag.Bool("features", false, "print how often each feature occurred")
 )
@@ -122,6 +124,46 @@ func TestKnownDifferences(t *testing.T) {
 			}
 			t.Log(strings.Join(difference, "\n"))
 		})
+	}
+}
+
+// TestDocuments compares decisions on the documents that -documents names, such
+// as those that an earlier run kept, and with -keep makes them smaller.
+func TestDocuments(t *testing.T) {
+	program, err := exec.LookPath("crm_simulate")
+	if err != nil || *documents == "" {
+		t.Skip("crm_simulate is not installed, or no -documents are given")
+	}
+	files, err := filepath.Glob(*documents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sim := Simulator{Program: program, Dir: t.TempDir()}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		document, err := Parse(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, err := compare(sim, document)
+		class := ClassOf(result)
+		switch {
+		case err != nil:
+			t.Errorf("%s: %v", file, err)
+		case len(result.Lines) == 0:
+			t.Log(file, "agrees")
+		case class != "":
+			t.Log(file, class)
+		default:
+			t.Errorf("%s:\n%s", file, strings.Join(result.Lines, "\n"))
+			if *keep != "" {
+				seed, _ := strconv.ParseUint(strings.TrimSuffix(filepath.Base(file), ".xml"), 10, 64) // or 0
+				keepSmall(t, sim, seed, result)
+			}
+		}
 	}
 }
 

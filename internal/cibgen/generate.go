@@ -23,7 +23,9 @@ type generator struct {
 	*rand.Rand
 	features map[string]bool
 	serial   int
-	unseen   bool // some node behind a connection has no status
+
+	connected bool // there is a remote or guest node
+	unseen    bool // one of those has no status
 
 	fencing   bool
 	device    bool

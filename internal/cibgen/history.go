@@ -118,7 +118,7 @@ func (g *generator) primitiveHistory(p *primSpec, home *nodeSpec, active bool) {
 		second = pick(g, g.nodes)
 	}
 	for _, n := range g.nodes {
-		if n.history == nil || (p.remote && n.kind != "cluster") {
+		if n.history == nil || n.kind != "cluster" && (p.remote || p.class == "stonith" || p.kind == "VirtualDomain") {
 			continue
 		}
 		switch {

@@ -1,6 +1,7 @@
 package cibgen
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,9 @@ type Facts struct {
 
 	// ProbeStops: a resource stops because something cannot be probed.
 	ProbeStops bool
+
+	// HalfMigrated: a live migration that had not begun is completed.
+	HalfMigrated bool
 }
 
 // Simulator is Pacemaker's crm_simulate, the reference to compare with.
@@ -111,6 +115,7 @@ func (s Simulator) Run(document []byte, now time.Time) (Outcome, Facts, error) {
 	}
 	sort.Strings(out.Actions)
 	out.State = withoutAccidents(out)
+	facts.HalfMigrated = halfMigrated(transitions, document)
 	facts.Unique, facts.Online, facts.Shuffled = unique, up, shuffled(transitions, unique)
 	return out, facts, nil
 }
@@ -294,6 +299,24 @@ func shuffled(transitions *Element, unique map[string]bool) bool {
 		}
 	}
 	return false
+}
+
+// halfMigrated tells whether a transition graph ends a live migration that it does
+// not begin and that the document's history does not know of.
+func halfMigrated(transitions *Element, document []byte) bool {
+	begun, found := map[string]bool{}, false
+	transitions.each("rsc_op", func(a *Element) {
+		if a.Attr("operation") == "migrate_to" {
+			begun[a.Attr("operation_key")] = true
+		}
+	})
+	transitions.each("rsc_op", func(a *Element) {
+		if a.Attr("operation") == "migrate_from" {
+			key := strings.Replace(a.Attr("operation_key"), "_migrate_from_", "_migrate_to_", 1)
+			found = found || !begun[key] && !bytes.Contains(document, []byte(`operation_key="`+key+`"`))
+		}
+	})
+	return found
 }
 
 // ActionLine is one line of Outcome.Actions.

@@ -32,7 +32,16 @@ func (g *generator) makeResources(budget int) {
 }
 
 func (g *generator) topLevel() {
-	switch roll := g.IntN(100); {
+	roll := g.IntN(100)
+	if roll >= 81 && roll < 92 {
+		// To crm_simulate 2.1.5, nodes behind connections that are down and that it
+		// knows nothing of (without fencing: all such) are one and the same.
+		if g.connected && !g.fencing {
+			roll = 0
+		}
+		g.connected = true
+	}
+	switch {
 	case roll < 38:
 		p := g.dummy(false)
 		g.top(p.element, &topSpec{id: p.id, kind: "primitive", members: []*primSpec{p}})
@@ -252,7 +261,6 @@ func (g *generator) guest() {
 func (g *generator) behindConnection(name, kind string) {
 	n := &nodeSpec{id: name, name: name, kind: kind}
 	g.nodes = append(g.nodes, n)
-	// To crm_simulate 2.1.5, several such nodes without status are all the same.
 	if !g.unseen && g.chance(25) {
 		g.unseen = true
 		g.feature(kind + "-never-seen")

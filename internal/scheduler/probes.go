@@ -144,7 +144,7 @@ func (rn *run) probePrimitive(r *resource, n *node) bool {
 	case n.behindConnection() && (r.isFence || r.isConnection),
 		n.isGuest() && rn.createsGuest(r),
 		r.container != nil && !r.isConnection,
-		n.isBundle() && r.allowed.at(n) == absent, // for what is inside only
+		n.isBundle() && !r.insideOf(n),
 		r.removed,
 		r.known.has(n),
 		(r.exclusive || top.exclusive) && (r.allowed.at(n) == absent || r.discoveryOn(n) != discoverExclusive),
@@ -184,6 +184,20 @@ func (rn *run) probePrimitive(r *resource, n *node) bool {
 	rn.order(exactly(probe), of(top, taskStart), kind)
 	rn.order(exactly(probe), of(top, taskReload), relSeq)
 	return true
+}
+
+// insideOf tells whether r is what the bundle node n exists for.
+func (r *resource) insideOf(n *node) bool {
+	b := r.top()
+	if !b.isBundle() {
+		return false
+	}
+	for _, p := range b.bundle.replicas {
+		if p.node == n && p.child == r {
+			return true
+		}
+	}
+	return false
 }
 
 // createsGuest tells whether a guest or bundle node runs inside r.

@@ -100,8 +100,8 @@ func (rn *run) monitorStopped(r *resource, op *operation, at *node) {
 			if first == nil {
 				continue
 			}
-			if first.task == taskStop && !first.optional && !first.runnable {
-				mon.runnable = false
+			if first.task == taskStop && !first.runnable {
+				mon.runnable = false // it runs there, and stays
 			}
 			if r.managed {
 				rn.order(exactly(first), exactly(mon), relImply|relBlock)
