@@ -71,6 +71,7 @@ func (h *Host) persist(p *event.Persist) {
 		}
 		lineage := d.stored.Identity.Lineage.ID
 		d.apply(p)
+		h.led = h.led || d.stored.Identity.Lineage.ID != lineage // its right to lead is the vote, not what it booted with
 		if w.watching() {
 			h.stepsOnDisk(p, lineage)
 		}

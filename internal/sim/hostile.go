@@ -65,6 +65,9 @@ func (w *World) aimed(f Fault) bool {
 				w.agent = append(w.agent, agentTrouble{host: f.Host, action: "stop", fault: agentHangs, until: w.now + f.For + 20*time.Second})
 			}
 		}
+		if f.Rate < 0.4 {
+			w.device.fails = max(w.device.fails, w.now+f.For+5*time.Second)
+		}
 		if f.Rate > 0.3 {
 			h.pause(time.Duration(f.Rate*0.85*float64(w.shape.watchdogTimeout())), f.Rate > 0.8)
 		}

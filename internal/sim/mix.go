@@ -17,8 +17,8 @@ var mix = []struct {
 	{"wall clock", 2}, {"slow loop", 2},
 	{"service dies", 8}, {"agent", 8}, {"fence fails", 5}, {"fence slow", 4}, {"fence out of reach", 5},
 	{"standby", 5}, {"move", 8}, {"transfer", 4}, {"fence", 2}, {"refresh", 2}, {"stop", 4}, {"restart", 5}, {"upgrade", 2}, {"config", 4},
-	{"remove", 2}, {"confirm", 3},
-	{"voter change", 12}, {"survivor", 4}, {"last word", 4}, {"late vote", 5}, {"cut off", 6}, {"flap", 4}, {"confirm heard", 3},
+	{"remove", 5}, {"confirm", 3},
+	{"voter change", 12}, {"survivor", 4}, {"last word", 4}, {"late vote", 8}, {"cut off", 8}, {"flap", 4}, {"confirm heard", 6},
 }
 
 // planFaults draws the faults of a run.

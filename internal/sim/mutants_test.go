@@ -82,7 +82,7 @@ func TestMutants(t *testing.T) {
 		mutant.Current = m.name
 		began := time.Now()
 		var found *Result
-		o, tried := Options{Length: 2 * time.Minute}, 0
+		o, tried := Options{Length: 10 * time.Minute}, 0
 		for next := first; found == nil && tried < seeds && time.Since(began) < limit; {
 			s := Many(next, seeds-tried, o, func(r *Result) bool {
 				if r.Failed() && (r.Breaches[0].Rule != "live" || m.live) && (found == nil || r.Shape.Seed < found.Shape.Seed) {
