@@ -3,8 +3,15 @@ package main
 
 import (
 	"os"
+	"runtime/debug"
 
 	"linuxha/internal/cli"
 )
 
-func main() { os.Exit(cli.Main(os.Args)) }
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == "simulate" { // it ends before collecting garbage pays
+		debug.SetGCPercent(-1)
+		debug.SetMemoryLimit(1 << 30)
+	}
+	os.Exit(cli.Main(os.Args))
+}

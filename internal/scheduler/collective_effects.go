@@ -332,12 +332,7 @@ func (rn *run) partnerOf(r, collective *resource, wanted role, current bool) *re
 	if n := r.onlyNode(current); n != nil {
 		return partnerOn(collective, n, wanted, current)
 	}
-	for _, n := range rn.sortedNodes(r.allowed, nil) {
-		if p := partnerOn(collective, n, wanted, current); p != nil {
-			return p
-		}
-	}
-	return nil
+	return rn.bestWhere(r.allowed, func(n *node) *resource { return partnerOn(collective, n, wanted, current) })
 }
 
 func partnerOn(collective *resource, n *node, wanted role, current bool) *resource {

@@ -258,12 +258,7 @@ func (rn *run) compatibleInstance(r *resource, instances []*resource) *resource 
 	if n := placeOf(r); n != nil {
 		return instanceOn(instances, n)
 	}
-	for _, n := range rn.sortedNodes(r.allowed, nil) {
-		if i := instanceOn(instances, n); i != nil {
-			return i
-		}
-	}
-	return nil
+	return rn.bestWhere(r.allowed, func(n *node) *resource { return instanceOn(instances, n) })
 }
 
 // compatibleContainer finds, among containers, the one on the host where r is,
@@ -272,16 +267,7 @@ func (rn *run) compatibleContainer(r *resource, containers []*resource) *resourc
 	if n := placeOf(r); n != nil {
 		return instanceOn(containers, n.bundleHost())
 	}
-	for _, n := range rn.sortedNodes(r.allowed, nil) {
-		host := n.bundleHost()
-		if host == nil {
-			continue
-		}
-		if i := instanceOn(containers, host); i != nil {
-			return i
-		}
-	}
-	return nil
+	return rn.bestWhere(r.allowed, func(n *node) *resource { return instanceOn(containers, n.bundleHost()) })
 }
 
 // bundleHost is the node that a bundle node's container is assigned to, n itself

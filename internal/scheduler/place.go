@@ -332,6 +332,32 @@ func (rn *run) bestNode(scores scoreVector, current *node) *node {
 	return best
 }
 
+// bestWhere returns what find finds on the best node with an entry in scores where
+// it finds something, or nil.
+func (rn *run) bestWhere(scores scoreVector, find func(*node) *resource) *resource {
+	if rn.options.strategy == strategyBalanced { // nodes may be better than each other in a circle
+		for _, n := range rn.sortedNodes(scores, nil) {
+			if r := find(n); r != nil {
+				return r
+			}
+		}
+		return nil
+	}
+	k := nodeRanking{rn, scores, nil}
+	var best *node
+	var found *resource
+	for i, s := range scores {
+		n := rn.nodes[i]
+		if s == absent || best != nil && !k.better(n, best) {
+			continue
+		}
+		if r := find(n); r != nil {
+			best, found = n, r
+		}
+	}
+	return found
+}
+
 // sortedNodes returns the nodes with an entry in scores, best first.
 func (rn *run) sortedNodes(scores scoreVector, current *node) []*node {
 	var out []*node

@@ -338,3 +338,16 @@ func measureReplan(b *testing.B, before, after problem) {
 	b.ReportMetric(100*float64(best)/float64(whole), "%ofwhole")
 	b.ReportMetric(float64(actions), "actions")
 }
+
+// fresh is a cluster of independent services that are to be started.
+func fresh(nodes, services int) problem {
+	p := plain(nodes, services)
+	p.config.Options = []cluster.AttrSet{{ID: "o", Pairs: []cluster.NVPair{{Name: "fencing-enabled", Value: "false"}}}}
+	return p
+}
+
+// BenchmarkFresh starts many new services, with a probe of each on every node.
+func BenchmarkFresh(b *testing.B) {
+	b.Run("16x1000", func(b *testing.B) { measure(b, fresh(16, 1000)) })
+	b.Run("16x1000/unprobed", func(b *testing.B) { measure(b, plain(16, 1000)) })
+}
