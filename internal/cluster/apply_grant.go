@@ -159,6 +159,9 @@ func (a *applier) grantOne(g Grant) *Rejection {
 			a.s.NextGrant++
 		}
 		o.Holders = slices.Clone(g.Holders)
+		if len(g.Holders) > 1 {
+			a.arrives(g.Instance, g.Holders[1].Node)
+		}
 		if g.Role == "Promoted" {
 			o.Role = g.Role
 		}
@@ -167,6 +170,9 @@ func (a *applier) grantOne(g Grant) *Rejection {
 	g.ID = a.s.NextGrant
 	a.s.NextGrant++
 	g.Holders = slices.Clone(g.Holders)
+	if len(g.Holders) > 1 {
+		a.arrives(g.Instance, g.Holders[1].Node)
+	}
 	a.s.Grants = append(a.s.Grants, g)
 	return nil
 }
@@ -220,6 +226,10 @@ func (a *applier) release(c *Release) *Rejection {
 		if i < 0 {
 			return reject("not-found", "there is no grant %d", id)
 		}
+		if c.SourceDone {
+			a.sourceDone(a.s.Config.historyName(a.s.Grants[i].Instance), a.s.Transition)
+			continue
+		}
 		for _, h := range a.s.Grants[i].Holders {
 			if !c.Holder.IsZero() && h != c.Holder {
 				continue
@@ -238,6 +248,9 @@ func (a *applier) release(c *Release) *Rejection {
 				return reject("unsafe", "release of %s: %s has not reported it stopped", a.s.Grants[i].Instance, h.Node)
 			}
 		}
+	}
+	if c.SourceDone {
+		return nil
 	}
 	if c.Promoted {
 		grants := a.grants()
@@ -268,6 +281,9 @@ func (a *applier) dropHolders(match func(*Grant, Incarnation) bool) {
 		g := grants[i]
 		if slices.ContainsFunc(g.Holders, func(h Incarnation) bool { return match(&g, h) }) {
 			g.Holders = slices.DeleteFunc(slices.Clone(g.Holders), func(h Incarnation) bool { return match(&g, h) })
+			if len(grants[i].Holders) > 1 {
+				a.sourceGone(a.s.Config.historyName(g.Instance))
+			}
 		}
 		if len(g.Holders) > 0 {
 			kept = append(kept, g)

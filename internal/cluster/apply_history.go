@@ -59,9 +59,15 @@ func (a *applier) report(c *Report) *Rejection {
 		}
 	}
 
+	for i := range a.s.Grants {
+		g := &a.s.Grants[i]
+		if len(g.Holders) > 1 && g.heldBy(m.Name) && !slices.ContainsFunc(c.Running, func(r Running) bool { return r.Instance == g.Instance && r.InFlight == "migrate_to" }) {
+			a.sourceGone(a.s.Config.historyName(g.Instance))
+		}
+	}
 	// Grants of this boot pass on to what is active; the others end.
 	active := func(g *Grant) bool {
-		return slices.ContainsFunc(c.Running, func(r Running) bool {
+		return m.arriving(g.Instance) || slices.ContainsFunc(c.Running, func(r Running) bool {
 			return r.Instance == g.Instance || !a.s.Config.Exclusive(g.Instance) && ConfiguredID(r.Instance) == g.Resource
 		})
 	}
@@ -117,10 +123,10 @@ func (a *applier) history(c *HistoryChange) *Rejection {
 	if slices.Contains(m.Unsure, c.Resource) && c.Entry.Status != 1 && c.Entry.Operation != "notify" {
 		m.Unsure = slices.DeleteFunc(slices.Clone(m.Unsure), func(name string) bool { return name == c.Resource })
 	}
-	if target := a.member(c.Entry.MigrateTarget); target != nil && target != m && c.Entry.Operation == "migrate_to" && c.Entry.Status != 1 && !slices.Contains(target.Unsure, c.Resource) {
-		// It may be active there already: that node's own result will tell.
-		target.Unsure = append(slices.Clone(target.Unsure), c.Resource)
+	if c.Entry.Operation == "migrate_to" {
+		a.sourceDone(c.Resource, a.s.Transition)
 	}
+	a.arrived(m, c)
 	h := a.historyOf(m, c.Resource, true)
 	h.Agent = c.Agent
 	h.Record(c.Entry)
@@ -270,6 +276,9 @@ func (a *applier) historyEvent(m *Member, c *HistoryChange) {
 
 // MayRun tells whether by its history an instance is, or may be, active on m.
 func (m *Member) MayRun(instance string) bool {
+	if m.arriving(instance) {
+		return true
+	}
 	if slices.Contains(m.Unsure, instance) || slices.Contains(m.Unsure, ConfiguredID(instance)) {
 		return true
 	}

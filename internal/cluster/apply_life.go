@@ -158,10 +158,10 @@ func (a *applier) enter(m *Member, state NodeState, reason string) {
 	case NodeJoining:
 		m.Reported = false
 	case NodeFenced:
-		m.Attributes, m.History, m.Unsure, m.Reported = nil, nil, nil, false
+		m.Attributes, m.History, m.Unsure, m.Arriving, m.Reported = nil, nil, nil, nil, false
 		m.WatchdogTimeout, m.Lease = 0, 0
 	case NodeOffline:
-		m.History, m.Unsure, m.Reported = nil, nil, false
+		m.History, m.Unsure, m.Arriving, m.Reported = nil, nil, nil, false
 		m.WatchdogTimeout, m.Lease = 0, 0
 	}
 	if state != NodeOnline && slices.ContainsFunc(a.s.Moves, func(o Move) bool { return o.Node == m.Name }) {

@@ -388,18 +388,50 @@ func TestCleanupAfterAFailedStop(t *testing.T) {
 	w.ok(result(a, 3, "web", "stop", 0), Command{Release: &Release{IDs: []uint64{w.s.Grants[0].ID}, Holder: a}})
 }
 
-// Once a migration has left its source, the target may run it, whatever its own
-// history says.
+// From the grant of both ends on, the target of a migration may run it, whatever
+// its own history says, until it was asked after the source was done.
 func TestMigrationLeavesTheTargetInDoubt(t *testing.T) {
-	w := newWorld(t, "a", "b")
-	a, b := inc("a", 1, "b1"), inc("b", 1, "b1")
-	w.ok(grant("web", "Started", a), result(a, 1, "web", "start", 0), grant("web", "Started", a, b))
-	left := result(a, 2, "web", "migrate_to", 0)
-	left.History.Entry.MigrateSource, left.History.Entry.MigrateTarget = "a", "b"
-	release := Command{Release: &Release{IDs: []uint64{w.s.Grants[0].ID}, Holder: b}}
-	w.ok(left)
-	w.rejected("has not reported it stopped", release)
-	w.ok(result(b, 1, "web", "stop", 0), release)
+	a, b, a2, b2 := inc("a", 1, "b1"), inc("b", 1, "b1"), inc("a", 2, "b2"), inc("b", 2, "b1")
+	asked := func(c Command, transition uint64) Command {
+		c.History.Entry.TransitionKey = TransitionKey(1, transition, 0, "l1")
+		return c
+	}
+	begun := func(n uint64) Command { return Command{Transition: &TransitionChange{Number: n}} }
+	migrating := func() (*world, Command) {
+		w := newWorld(t, "a", "b")
+		w.ok(begun(5), grant("web", "Started", a), result(a, 1, "web", "start", 0), asked(result(b, 1, "web", "monitor", 7), 5), grant("web", "Started", a, b))
+		release := Command{Release: &Release{IDs: []uint64{w.s.Grants[0].ID}, Holder: b}}
+		w.rejected("has not reported it stopped", release)
+		return w, release
+	}
+	doubt := "has not reported it stopped"
+
+	w, release := migrating() // it leaves, and arrives
+	w.ok(asked(result(b, 2, "web", "monitor", 7), 6))
+	w.rejected(doubt, release)
+	w.ok(result(a, 2, "web", "migrate_to", 0), asked(result(b, 3, "web", "monitor", 7), 5))
+	w.rejected(doubt, release)
+	w.ok(asked(result(b, 4, "web", "migrate_from", 0), 5), result(a, 3, "web", "stop", 0), Command{Release: &Release{IDs: []uint64{w.s.Grants[0].ID}, Holder: a}})
+	w.want("web", w.holders("web"), "b.1 Started")
+
+	w, release = migrating() // it leaves, and is looked for
+	w.ok(result(a, 2, "web", "migrate_to", 1), asked(result(b, 3, "web", "stop", 0), 6), release)
+	w.want("web", w.holders("web"), "a.1 Started")
+
+	w, release = migrating() // the target's daemon is started again: it was never told of it
+	w.ok(change(b2, NodeJoining), Command{Report: &Report{Incarnation: b2}}, change(b2, NodeOnline))
+	w.want("web", w.holders("web"), "a.1 Started, b.2 Started")
+
+	w, release = migrating() // the source is gone
+	w.ok(change(a2, NodeJoining))
+	w.want("web", w.holders("web"), "b.1 Started")
+	w.ok(asked(result(b, 2, "web", "monitor", 7), 6)) // it may have been asked before
+	w.rejected(doubt, release)
+	if h := w.s.Status(start).Nodes[1].History; len(h) != 0 {
+		t.Fatalf("the scheduler is told that web is not on b: %+v", h)
+	}
+	w.ok(asked(result(b, 3, "web", "monitor", 7), 7), release)
+	w.want("web", w.holders("web"), "")
 }
 
 // What runs unpromoted can give the promoted role back, and only then.

@@ -128,6 +128,9 @@ type Release struct {
 	Holder Incarnation `json:"holder,omitzero"`
 	// Promoted gives back only the promoted role: what runs is not promoted.
 	Promoted bool `json:"promoted,omitempty"`
+	// SourceDone gives nothing back: of a migration that the grants name both ends
+	// of, the source does nothing any more.
+	SourceDone bool `json:"source_done,omitempty"`
 }
 
 // HistoryChange records the result of one operation in a node's history. An

@@ -97,6 +97,8 @@ type Member struct {
 	// Unsure names resources that may be active though History was erased: until
 	// the next result their grants cannot be released.
 	Unsure []string `json:"unsure,omitempty"`
+	// Arriving are resources that migrations bring here.
+	Arriving []Arrival `json:"arriving,omitempty"`
 }
 
 // Grant is the right of one incarnation to have a resource in a role. An

@@ -61,7 +61,7 @@ func (c *Config) node(name string) *Node {
 
 // nodeStatus expresses a member's life in Pacemaker's terms (SEMANTICS 7).
 func (s *State) nodeStatus(m *Member) NodeStatus {
-	st := NodeStatus{ID: m.Name, Name: m.Name, History: m.History}
+	st := NodeStatus{ID: m.Name, Name: m.Name, History: m.knownHistory()}
 	if n := s.Config.node(m.Name); n != nil && n.ID != "" {
 		st.ID = n.ID
 	}

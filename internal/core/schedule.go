@@ -205,6 +205,9 @@ func (c *Core) transitionDone(d *transition.Outcome) {
 	case d.Backoff > 0:
 		c.schedule.recheck = earlier(c.schedule.recheck, c.now.Mono+d.Backoff)
 	}
+	if c.engine.Doubtful() {
+		c.schedule.recheck = earlier(c.schedule.recheck, c.now.Mono+time.Second)
+	}
 	c.trace("transition %d: %s %s", d.Number, d.Result, d.Reason)
 }
 

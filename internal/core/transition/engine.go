@@ -21,9 +21,11 @@ type Engine struct {
 	proposed map[cluster.Incarnation]proposal
 	state    *cluster.State
 	walk     *walk
-	giving   map[part]time.Duration   // parts of grants whose release was proposed, and when
-	lowering map[uint64]time.Duration // grants whose promoted role is being given back, and since when
-	asking   map[place]time.Duration  // grants that were proposed, and when
+	giving   map[part]time.Duration      // parts of grants whose release was proposed, and when
+	lowering map[uint64]time.Duration    // grants whose promoted role is being given back, and since when
+	settling map[uint64]time.Duration    // two-sided grants whose source was proposed to be done, and when
+	told     map[cluster.Incarnation]int // newest result of whom has reported to this leader, as of then
+	asking   map[place]time.Duration     // grants that were proposed, and when
 	now      event.Time
 	failures int // transitions in a row that failed
 	alarmed  map[string]bool
@@ -114,7 +116,8 @@ func New() *Engine {
 func (e *Engine) Lead(term uint64) {
 	*e = Engine{
 		term: term, next: term<<28 + 1, state: &cluster.State{}, orders: map[uint64]*order{}, busy: map[place]string{},
-		proposed: map[cluster.Incarnation]proposal{}, giving: map[part]time.Duration{}, lowering: map[uint64]time.Duration{}, asking: map[place]time.Duration{}, alarmed: map[string]bool{},
+		proposed: map[cluster.Incarnation]proposal{}, giving: map[part]time.Duration{}, lowering: map[uint64]time.Duration{},
+		settling: map[uint64]time.Duration{}, told: map[cluster.Incarnation]int{}, asking: map[place]time.Duration{}, alarmed: map[string]bool{},
 	}
 }
 
@@ -142,6 +145,7 @@ func (e *Engine) propose(c cluster.Command) { e.out.Commands = append(e.out.Comm
 // began, numbered up to before, are gone for good.
 func (e *Engine) Reported(now event.Time, from cluster.Incarnation, report *cluster.Report, before uint64) {
 	e.now = now
+	e.told[from] = report.LastCall
 	inflight := map[string]string{}
 	for _, r := range report.Running {
 		if r.InFlight != "" {
@@ -232,6 +236,9 @@ func (e *Engine) Tick(now event.Time) {
 	for _, o := range e.sorted() {
 		switch {
 		case now.Mono >= o.limit:
+			if op := &o.sent.Operation; op.Action == "migrate_to" {
+				e.busy[place{o.to.Node, op.Instance}] = op.Action // it may still end
+			}
 			e.drop(o, "no answer in time")
 		case now.Mono >= o.again:
 			o.wait = min(2*o.wait, resendLimit)

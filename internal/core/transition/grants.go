@@ -65,6 +65,9 @@ func (e *Engine) usable(s *step, m *cluster.Member) *cluster.Grant {
 	if g == nil || !ok || s.role() == "Promoted" && g.Role != "Promoted" {
 		return nil
 	}
+	if len(g.Holders) > 1 && (s.Kind == cluster.ActionStart || s.Kind == cluster.ActionPromote) {
+		return nil // it may be active at the other end of a migration
+	}
 	if _, lowered := e.lowering[g.ID]; lowered && s.role() == "Promoted" {
 		return nil
 	}
@@ -231,6 +234,35 @@ func (e *Engine) release(g *cluster.Grant, h cluster.Incarnation) {
 	e.propose(cluster.Command{Release: &cluster.Release{IDs: []uint64{g.ID}, Holder: h}})
 }
 
+// settle proposes that the source of a migration is done, if it has not begun or
+// its end is known: from then on the target can tell what it has.
+func (e *Engine) settle(g *cluster.Grant) {
+	if len(g.Holders) < 2 || e.outstandingGrant(g.Holders[0].Node, g) || e.wanted(g, g.Holders[0]) || e.wanted(g, g.Holders[1]) {
+		return
+	}
+	source, target := e.state.Member(g.Holders[0].Node), e.state.Member(g.Holders[1].Node)
+	if source == nil || target == nil || source.Incarnation != g.Holders[0] || !source.Reported || source.State == cluster.NodeLost || source.Off() || !target.Awaits(g.Instance) {
+		return
+	}
+	if call, told := e.told[source.Incarnation]; !told || call > source.LastCall || e.proposed[source.Incarnation].call > source.LastCall {
+		return
+	}
+	if at, settling := e.settling[g.ID]; settling && e.now.Mono < at+proposeWait {
+		return
+	}
+	e.settling[g.ID] = e.now.Mono
+	e.begin()
+	e.propose(cluster.Command{Release: &cluster.Release{IDs: []uint64{g.ID}, SourceDone: true}})
+}
+
+// Doubtful tells whether a migration may have brought something to a node that is
+// up, and that node has not been asked since its source was done.
+func (e *Engine) Doubtful() bool {
+	return slices.ContainsFunc(e.state.Members, func(m cluster.Member) bool {
+		return m.State == cluster.NodeOnline && slices.ContainsFunc(m.Arriving, func(x cluster.Arrival) bool { return !m.Awaits(x.Resource) })
+	})
+}
+
 // lower proposes to give back the promoted role of what runs, but not promoted:
 // somebody else may need it. From now on nothing is promoted under g.
 func (e *Engine) lower(g *cluster.Grant) {
@@ -266,6 +298,7 @@ func (e *Engine) forgetGiven() {
 func (e *Engine) releaseUnused() {
 	for i := range e.state.Grants {
 		g := &e.state.Grants[i]
+		e.settle(g)
 		for _, h := range g.Holders {
 			m := e.state.Member(h.Node)
 			if m == nil || m.Incarnation != h || !m.Reported || m.State != cluster.NodeOnline && m.State != cluster.NodeLeaving {

@@ -146,6 +146,11 @@ func (e *Engine) materialMember(o, n *cluster.Member) bool {
 	if o.Incarnation != n.Incarnation || o.Reported != n.Reported {
 		return true
 	}
+	for _, x := range n.Arriving {
+		if o.Awaits(x.Resource) && !n.Awaits(x.Resource) && !e.migrating(x.Resource) {
+			return true // what has arrived has to be looked for
+		}
+	}
 	before, after := o.Attributes, n.Attributes
 	if e.unfencing(n.Name) { // it waits for this
 		before, after = withoutUnfenced(before), withoutUnfenced(after)
@@ -173,6 +178,13 @@ func (e *Engine) materialMember(o, n *cluster.Member) bool {
 		}
 	}
 	return false
+}
+
+// migrating tells whether the plan under way migrates a resource.
+func (e *Engine) migrating(name string) bool {
+	return e.walk != nil && e.walk.aborted == "" && slices.ContainsFunc(e.walk.steps, func(s step) bool {
+		return s.Kind == cluster.ActionMigrateTo && s.Name == name
+	})
 }
 
 // fencing tells whether the plan under way knows that node is being fenced.
