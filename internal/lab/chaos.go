@@ -75,7 +75,7 @@ func (l *Lab) Chaos(ctx context.Context, o ChaosOptions, tell func(string)) (*Ch
 		return nil, err
 	}
 	c := &chaos{
-		lab: l, rand: rand.New(rand.NewPCG(o.Seed, 0xc4a05)), tell: tell, watched: map[string]string{},
+		lab: l, rand: rand.New(rand.NewPCG(o.Seed, 0xc4a05)), tell: tell, watched: map[string]string{}, detection: o.Detection,
 		report: &ChaosReport{Nodes: l.Spec.Nodes, SetUp: l.Spec.setUp(), Detection: o.Detection, Seed: o.Seed, Faults: map[string]int{}, Lost: []string{}},
 	}
 	begin := time.Now()
