@@ -139,6 +139,7 @@ func (c *Core) restore() error {
 			return fmt.Errorf("restore the state: %w", err)
 		}
 		c.state = state
+		c.disk.snapAt = s.Snapshot.GetMetadata().GetIndex()
 	}
 	raft, err := consensus.New(consensus.Start{
 		ID: c.identity.RaftID, HardState: s.HardState, Snapshot: s.Snapshot, Entries: s.Entries,

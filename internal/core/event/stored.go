@@ -21,7 +21,9 @@ func (s *Stored) Apply(p *Persist) error {
 		next.Identity = *p.Identity
 	}
 	if p.Snapshot != nil {
-		next.Entries = after(next.Entries, p.Snapshot)
+		if next.Snapshot == nil || next.Snapshot.GetMetadata().GetIndex() != p.Snapshot.GetMetadata().GetIndex() {
+			next.Entries = after(next.Entries, p.Snapshot)
+		} // else what follows the old one follows the new one
 		next.Snapshot = p.Snapshot
 	}
 	base := next.Snapshot.GetMetadata().GetIndex()

@@ -233,7 +233,7 @@ func apply(tx *bbolt.Tx, p *event.Persist) error {
 		}
 	}
 	if p.Snapshot != nil {
-		if base, last, err = putSnapshot(meta, log, p.Snapshot, last); err != nil {
+		if base, last, err = putSnapshot(meta, log, p.Snapshot, base, last); err != nil {
 			return err
 		}
 	}
@@ -250,11 +250,11 @@ func apply(tx *bbolt.Tx, p *event.Persist) error {
 	return putRange(meta, base, last)
 }
 
-// putSnapshot replaces the snapshot and drops what it covers of the log, or all
-// of the log where it does not continue the snapshot.
-func putSnapshot(meta, log *bbolt.Bucket, snapshot *raftpb.Snapshot, last uint64) (uint64, uint64, error) {
+// putSnapshot replaces the snapshot at base and drops what the new one covers of
+// the log, or all of the log where it does not continue the snapshot.
+func putSnapshot(meta, log *bbolt.Bucket, snapshot *raftpb.Snapshot, base, last uint64) (uint64, uint64, error) {
 	index, term := snapshot.GetMetadata().GetIndex(), snapshot.GetMetadata().GetTerm()
-	continues := false
+	continues := index == base && meta.Get(snapshotKey) != nil // the log begins behind it
 	if raw := log.Get(indexKey(index)); raw != nil {
 		entry, err := openEntry(index, raw)
 		if err != nil {

@@ -66,7 +66,9 @@ func random(t *testing.T, s Store, seed uint64) {
 		}
 		if rng.IntN(10) == 0 { // of this log, or received and ahead of it
 			index, snapTerm := base+1+uint64(rng.IntN(int(last-base)+3)), term
-			if at := index - base - 1; !p.Reset && at < uint64(len(want.Entries)) && rng.IntN(4) > 0 {
+			if old := want.Snapshot; old != nil && !p.Reset && rng.IntN(3) == 0 { // once more of the same state
+				index, snapTerm = base, old.GetMetadata().GetTerm()
+			} else if at := index - base - 1; !p.Reset && at < uint64(len(want.Entries)) && rng.IntN(4) > 0 {
 				snapTerm = want.Entries[at].GetTerm()
 			} else {
 				index = max(index, last+1)
