@@ -103,7 +103,7 @@ func printStatus(out io.Writer, st style, s *api.Status) {
 	if len(s.Fencings) > 0 {
 		fmt.Fprintln(out)
 		for _, f := range s.Fencings {
-			fmt.Fprintf(out, "%s fencing %s (%s) since %s: %s\n", st.warn("~"), f.Target.Node, f.Action, span(s.Time.Sub(f.Begun)), f.Reason)
+			fmt.Fprintf(out, "%s %s since %s: %s\n", st.warn("~"), f.What(), span(s.Time.Sub(f.Begun)), f.Reason)
 		}
 	}
 	if len(s.Failures) > 0 {
