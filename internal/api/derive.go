@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ func Derive(s *cluster.State, l *event.Local, extra []Warning, now time.Time) *S
 	if !l.Quorate {
 		v.AsOf = asOf(s, l, now)
 	}
+	s = sinceBoot(s, l)
 	for i := range s.Members {
 		v.Nodes = append(v.Nodes, deriveNode(s, &s.Members[i], l))
 	}
@@ -34,6 +36,20 @@ func Derive(s *cluster.State, l *event.Local, extra []Warning, now time.Time) *S
 	v.Devices = devices(s)
 	v.Warnings = append(warnings(s, v), extra...)
 	return v
+}
+
+// sinceBoot leaves out what the state says of the answering node's former boot: it
+// ended with that, though the cluster may not have said so yet.
+func sinceBoot(s *cluster.State, l *event.Local) *cluster.State {
+	i := slices.IndexFunc(s.Members, func(m cluster.Member) bool { return m.Name == l.Node })
+	if i < 0 || l.Incarnation.Boot == "" || s.Members[i].Incarnation.Boot == "" || s.Members[i].Incarnation.Boot == l.Incarnation.Boot {
+		return s
+	}
+	now := *s
+	now.Members = slices.Clone(s.Members)
+	now.Members[i].History, now.Members[i].State = nil, cluster.NodeJoining
+	now.Members[i].Reason = "it has booted, and the cluster has not taken it back yet"
+	return &now
 }
 
 // asOf returns when a node without quorum was last in contact with the cluster, or

@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"linuxha/internal/api"
+	"linuxha/internal/cluster"
 	"linuxha/internal/lab"
 )
 
@@ -48,7 +51,10 @@ func Main(args []string) int {
 	}
 	root := newRoot()
 	root.SetArgs(args[1:])
-	err := root.Execute()
+	err := unknownCommand(root, args[1:])
+	if err == nil {
+		err = root.Execute()
+	}
 	if err == nil {
 		return ExitOK
 	}
@@ -81,11 +87,45 @@ func newRoot() *cobra.Command {
 	for _, add := range commands {
 		root.AddCommand(add())
 	}
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage("%w; see '%s --help'", err, cmd.CommandPath())
+		return usage("%s; see '%s --help'", flagError(cmd, err), cmd.CommandPath())
 	})
 	markUsage(root)
 	return root
+}
+
+// unknownCommand says that there is no such command, and which one may be meant;
+// the library itself prints help for a group of commands, and calls that success.
+func unknownCommand(root *cobra.Command, args []string) error {
+	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
+		return nil
+	}
+	cmd, rest, err := root.Find(args)
+	if err != nil {
+		cmd, rest = root, args
+	} else if cmd.Runnable() {
+		return nil
+	}
+	cmd.InitDefaultHelpFlag()
+	if cmd.ParseFlags(rest) != nil {
+		return nil // the library says so
+	}
+	if rest = cmd.Flags().Args(); len(rest) == 0 {
+		return nil
+	}
+	var known []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			known = append(known, c.Name())
+		}
+	}
+	name := rest[0]
+	if near := cluster.Nearest(name, known); near != "" {
+		return usage("there is no command '%s %s'; did you mean '%s %s'?", cmd.CommandPath(), name, cmd.CommandPath(), near)
+	}
+	return usage("there is no command '%s %s'; there are %s", cmd.CommandPath(), name, strings.Join(known, ", "))
 }
 
 // markUsage makes wrong arguments of every command usage errors.
@@ -93,7 +133,7 @@ func markUsage(cmd *cobra.Command) {
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
 			if err := check(cmd, args); err != nil {
-				return usage("%w; see '%s --help'", err, cmd.CommandPath())
+				return usage("%s; see '%s --help'", argumentError(cmd, args, err), cmd.CommandPath())
 			}
 			return nil
 		}
@@ -101,6 +141,36 @@ func markUsage(cmd *cobra.Command) {
 	for _, c := range cmd.Commands() {
 		markUsage(c)
 	}
+}
+
+// argumentError says what to type where the library only counts.
+func argumentError(cmd *cobra.Command, args []string, err error) string {
+	line := strings.TrimSuffix(cmd.UseLine(), " [flags]")
+	switch text := err.Error(); {
+	case strings.HasPrefix(text, "unknown command"): // cobra.NoArgs
+		return fmt.Sprintf("'%s' takes no arguments, and %q is one", cmd.CommandPath(), args[0])
+	case !strings.HasPrefix(text, "accepts ") && !strings.HasPrefix(text, "requires "):
+		return text
+	case len(args) == 0:
+		return fmt.Sprintf("something is missing: type '%s'", line)
+	}
+	return fmt.Sprintf("%d arguments do not fit: type '%s'", len(args), line)
+}
+
+// invalidFlag is how the library words a value that cannot be read.
+var invalidFlag = regexp.MustCompile(`(?s)^invalid argument "(.*)" for "(?:-., )?--([^"]+)" flag: `)
+
+// flagError says what a flag wants, not how reading it failed.
+func flagError(cmd *cobra.Command, err error) string {
+	found := invalidFlag.FindStringSubmatch(err.Error())
+	if found == nil {
+		return err.Error()
+	}
+	wants := map[string]string{"int": "a whole number", "uint64": "a whole number", "float64": "a number", "duration": "a duration such as 30s", "bool": "true or false"}
+	if f := cmd.Flags().Lookup(found[2]); f != nil && wants[f.Value.Type()] != "" {
+		return fmt.Sprintf("--%s wants %s, not %q", found[2], wants[f.Value.Type()], found[1])
+	}
+	return err.Error()
 }
 
 // rootDir moves every fixed path below itself; "" for the real ones.

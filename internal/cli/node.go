@@ -16,18 +16,18 @@ import (
 func newNode() *cobra.Command {
 	cmd := &cobra.Command{Use: "node", Short: "Drain nodes and take them back"}
 	cmd.AddCommand(
-		nodeSwitch("standby", "standby", "true", "Move everything off a node and keep it empty", true),
-		nodeSwitch("online", "standby", "", "Let a node in standby run resources again", false),
-		nodeSwitch("maintenance", "maintenance", "true", "Leave a node's resources alone, whatever happens to them", false),
-		nodeSwitch("ready", "maintenance", "", "End a node's maintenance", false),
+		nodeSwitch("standby", "standby", "true", "Move everything off a node and keep it empty", "is in standby", true),
+		nodeSwitch("online", "standby", "", "Let a node in standby run resources again", "may run resources", false),
+		nodeSwitch("maintenance", "maintenance", "true", "Leave a node's resources alone, whatever happens to them", "is in maintenance", false),
+		nodeSwitch("ready", "maintenance", "", "End a node's maintenance", "is not in maintenance any more", false),
 		newNodeRemove(),
 	)
 	return cmd
 }
 
 // nodeSwitch makes a command that sets (or with value "" removes) a node's
-// permanent attribute.
-func nodeSwitch(use, attribute, value, short string, drains bool) *cobra.Command {
+// permanent attribute, and then says that it is done.
+func nodeSwitch(use, attribute, value, short, done string, drains bool) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: use + " NODE", Short: short, Example: "  ha node " + use + " alpha", Args: cobra.ExactArgs(1),
 		ValidArgsFunction: completeNodes,
@@ -57,7 +57,7 @@ func nodeSwitch(use, attribute, value, short string, drains bool) *cobra.Command
 		if *asJSON {
 			return printJSON(cmd.OutOrStdout(), map[string]string{"node": node, attribute: value})
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", node, use)
+		fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", node, done)
 		return nil
 	}
 	return cmd

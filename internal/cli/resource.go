@@ -291,7 +291,11 @@ func resourceSwitch(use, role, short string) *cobra.Command {
 		if *asJSON {
 			return printJSON(cmd.OutOrStdout(), map[string]string{"resource": r.ID, "target_role": role})
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", r.ID, use)
+		if role == "" {
+			fmt.Fprintf(cmd.OutOrStdout(), "%s may run again\n", r.ID)
+		} else {
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is to stop, and to stay so until 'ha resource start %s'\n", r.ID, r.ID)
+		}
 		return nil
 	}
 	return cmd

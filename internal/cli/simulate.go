@@ -227,6 +227,7 @@ func saveSituation(ctx context.Context, file string) error {
 	if err != nil {
 		return fmt.Errorf("save situation: %w", err)
 	}
+	fmt.Fprintf(os.Stderr, "the situation of %s is in %s\n", state.Config.Name, file)
 	return nil
 }
 
