@@ -20,6 +20,7 @@ demo: build
 
 bench: build
 	bin/ha lab bench --name bench
+	go test ./internal/scheduler -run XXX -bench . -benchtime 5x -timeout 30m
 
 clean:
 	rm -rf bin

@@ -78,34 +78,44 @@ func (rn *run) mergeAtOnce(source, r *resource, scores scoreVector, c *colocatio
 	if !e.ok {
 		return false
 	}
+	if n := rn.mergeOnly; n != nil {
+		sum, stays, ok := e.nodes[n.index].merge(scores[n.index], flags)
+		if ok = ok && stays && n.availableWithGuest(); ok {
+			scores[n.index] = sum
+		}
+		return ok
+	}
 	after := rn.scratch.copyOf(scores)
 	defer rn.scratch.release(after)
 	some := false // a node stays available all the way
-	from, end := rn.mergeRange()
-	for i := from; i < end; i++ {
-		if scores[i] == absent {
+	for i, s := range scores {
+		if s == absent {
 			continue
 		}
-		x := &e.nodes[i]
-		stays, ok := false, true
-		if flags&mergePositive != 0 {
-			after[i], stays = x.addPositive(scores[i])
-		} else {
-			after[i], stays, ok = x.addTo(scores[i])
-		}
+		sum, stays, ok := e.nodes[i].merge(s, flags)
 		if !ok {
 			return false
 		}
+		after[i] = sum
 		some = some || stays && rn.nodes[i].availableWithGuest()
 	}
 	if some {
-		copy(scores[from:end], after[from:end])
+		copy(scores, after)
 	}
 	return some
 }
 
-// addTo adds x to s; stays tells whether the score is at least 0 all the way. It
-// is not ok if a sum would be clamped on the way.
+// merge adds x to s; stays tells whether the score is at least 0 all the way. It
+// is not ok if the sum cannot be told.
+func (x *nodeEffect) merge(s score, flags mergeFlags) (sum score, stays, ok bool) {
+	if flags&mergePositive != 0 {
+		sum, stays = x.addPositive(s)
+		return sum, stays, true
+	}
+	return x.addTo(s)
+}
+
+// addTo is merge without flags. It is not ok if a sum would be clamped on the way.
 func (x *nodeEffect) addTo(s score) (sum score, stays, ok bool) {
 	low, high := int64(s)+x.lowest, int64(s)+x.most
 	switch {
@@ -121,7 +131,7 @@ func (x *nodeEffect) addTo(s score) (sum score, stays, ok bool) {
 	return s + score(x.total), low >= 0, high < int64(infinity)
 }
 
-// addPositive is addTo where no score may turn negative; see addScaled.
+// addPositive is merge where no score may turn negative; see addScaled.
 func (x *nodeEffect) addPositive(s score) (sum score, stays bool) {
 	stays = s >= 0
 	for _, step := range x.steps {

@@ -39,7 +39,7 @@ func (m *memory) replan(config *cluster.Config, status *cluster.Status, now time
 	}
 	for first, work := true, 0; ; first = false {
 		p := m.part(affected, config, status, d.history)
-		if work += len(p.config.Resources); work > len(config.Resources)/2 && !m.eager {
+		if work += len(p.config.Resources); work > len(config.Resources)/6 && !m.eager {
 			return nil // a whole run is as good
 		}
 		rn := newRun(&p.config, &p.status, now, Options{})
