@@ -141,7 +141,11 @@ func (o *Options) complete() error {
 	defaults(&o.InitDir, "/etc/init.d")
 	defaults(&o.ResourceTemp, "/run/resource-agents")
 	if o.FencePath == nil {
-		o.FencePath = append([]string{"/usr/sbin", "/usr/bin", "/sbin", "/bin"}, filepath.SplitList(os.Getenv("PATH"))...)
+		for _, dir := range append([]string{"/usr/sbin", "/usr/bin", "/sbin", "/bin"}, filepath.SplitList(os.Getenv("PATH"))...) {
+			if !slices.Contains(o.FencePath, dir) {
+				o.FencePath = append(o.FencePath, dir)
+			}
+		}
 	}
 	if o.Notices == nil {
 		o.Notices = func(event.ResourceNotice) {}
