@@ -124,8 +124,6 @@ func unusable(o *Options) string {
 		return "there is no stored identity"
 	case id.Machine != "" && o.Machine != "" && id.Machine != o.Machine:
 		return "the stored state was copied from another machine"
-	case id.Resigned:
-		return "this node has resigned from its lineage"
 	}
 	return ""
 }

@@ -78,6 +78,9 @@ func (c *Core) noteStages(old *cluster.State) {
 	if was != nil && is != nil && was.State == cluster.NodeLost && is.State == cluster.NodeFenced {
 		c.failover.walking = c.now.Mono
 	}
+	if was != nil && is != nil && was.State == cluster.NodeJoining && is.State == cluster.NodeOnline && causeOf(is.Incarnation) == c.failover.cause {
+		c.failover = failover{} // it is back, with what it runs
+	}
 }
 
 // material tells whether the applied state calls for a new plan.

@@ -119,6 +119,41 @@ func TestPairPriorityFencingDelay(t *testing.T) {
 	}
 }
 
+// One of a pair announces that it leaves, and the link breaks before both have
+// agreed that it does not vote any more: that is no vote for the other one.
+func TestLeavingIsNoVote(t *testing.T) {
+	for delay := time.Duration(0); delay < 120*time.Millisecond; delay += 9 * time.Millisecond {
+		w := newPair(t, served())
+		w.fail = true
+		a, b := w.nodes["a"], w.nodes["b"]
+		b.step(event.Stopping{})
+		w.run(delay)
+		w.isolate("a", "b", true)
+		w.run(20 * time.Second)
+		both := func() (n int) {
+			for _, x := range []*node{a, b} {
+				if x.up() && x.local.Role == "leader" && x.local.Quorate {
+					n++
+				}
+			}
+			return n
+		}
+		if left := b.exit != nil && b.exit.Reason == "left the cluster"; !left && w.leader() == "a" && a.store.Identity.Lineage != b.store.Identity.Lineage {
+			t.Fatalf("cut after %v: a went on alone though b, which has not left, was not fenced", delay)
+		}
+		b.kill() // its daemon starts again, in the same boot
+		b.start()
+		for range 20 {
+			if w.run(time.Second); both() > 1 || len(w.runningOn()) > 1 {
+				t.Fatalf("cut after %v: both lead, web runs on %v", delay, w.runningOn())
+			}
+		}
+		w.isolate("a", "b", false)
+		w.fail = false
+		w.until(30*time.Second, "both online", func() bool { return w.allOnline(2) && w.runsOn("") })
+	}
+}
+
 func TestPairBootsOneByOne(t *testing.T) {
 	w := newPair(t, served())
 	w.nodes["a"].crash()

@@ -320,8 +320,8 @@ func (c *Core) stageAnnounced(r *event.OrderResult) {
 func (c *Core) stageStarted(d *transition.Outcome) {
 	f := c.failover
 	m := c.state.Member(f.node)
-	if f.cause == "" || f.walking == 0 || d.Result != "complete" || m != nil && m.State == cluster.NodeLost {
-		return
+	if f.cause == "" || f.walking == 0 || d.Result != "complete" || m != nil && causeOf(m.Incarnation) == f.cause && !m.Off() {
+		return // its loss may not even be committed, or what it runs is not known
 	}
 	c.failover = failover{}
 	stage := func(name, text string, took time.Duration) cluster.Command {

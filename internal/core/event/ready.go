@@ -53,8 +53,6 @@ type Identity struct {
 	// Sure is the boot in which this node has reached, or confirmed off, whoever
 	// could lead without it (rule 7).
 	Sure string `json:"sure,omitempty"`
-	// Resigned is the synced promise not to act in Lineage any more (rule 6).
-	Resigned bool `json:"resigned,omitempty"`
 	// Fencing is whom this node, one of two voters, set out to fence by itself.
 	Fencing cluster.Incarnation `json:"fencing,omitzero"`
 	// Forced is why Lineage began with this node as sole voter, until its log says so.
