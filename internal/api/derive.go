@@ -11,6 +11,9 @@ import (
 	"linuxha/internal/core/event"
 )
 
+// stateDirectory is where a node keeps its state.
+const stateDirectory = "/var/lib/ha"
+
 // Derive makes the view from the replicated state and the answering node's own.
 func Derive(s *cluster.State, l *event.Local, extra []Warning, now time.Time) *Status {
 	v := &Status{
@@ -35,6 +38,12 @@ func Derive(s *cluster.State, l *event.Local, extra []Warning, now time.Time) *S
 	v.Failures = failures(s)
 	v.Devices = devices(s)
 	v.Warnings = append(warnings(s, v), extra...)
+	if l.Forked != "" {
+		v.Warnings = append([]Warning{{
+			Code: "two-histories", Severity: "error", Text: l.Forked + "; nothing is granted here until you have decided which one counts",
+			Hint: "on the node whose history is to go: stop the daemon and what it ran, empty " + stateDirectory + " and /etc/ha, and join anew (ha join)",
+		}}, v.Warnings...)
+	}
 	return v
 }
 

@@ -69,6 +69,7 @@ type Core struct {
 	helping   []*help
 	graces    map[string]time.Duration // announced restarts of daemons: until when silence is no loss
 	forked    string                   // node that is heard and whose history and ours have parted
+	forkedWhy string                   // in words
 	toldStale time.Duration            // before which no node is told anew that its state is old
 
 	lastPacket  *event.Heartbeat

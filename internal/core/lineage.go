@@ -1,6 +1,7 @@
 package core
 
 import (
+	"fmt"
 	"slices"
 
 	"linuxha/internal/core/event"
@@ -74,8 +75,8 @@ func (c *Core) part(p *heartbeat.Packet, why string) {
 		return
 	}
 	c.forked = p.Node
-	c.trace("ALARM: %s has another history (lineage %.8s, ours %.8s): %s; nothing is granted until an administrator has decided which one to keep",
-		p.Node, p.Lineage, c.identity.Lineage.ID, why)
+	c.forkedWhy = fmt.Sprintf("%s has another history (lineage %.8s, ours %.8s): %s", p.Node, p.Lineage, c.identity.Lineage.ID, why)
+	c.trace("ALARM: %s; nothing is granted until an administrator has decided which one to keep", c.forkedWhy)
 }
 
 // reunite ends that, once the other history is heard no more.
@@ -85,6 +86,6 @@ func (c *Core) reunite() {
 	}
 	if v, _ := c.detector.Peer(c.now.Mono, c.forked); !v.Heard || v.Packet.Lineage == c.identity.Lineage.ID {
 		c.trace("the other history is heard no more")
-		c.forked = ""
+		c.forked, c.forkedWhy = "", ""
 	}
 }

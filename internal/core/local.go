@@ -17,13 +17,14 @@ type glance struct {
 	quorate        bool
 	peers          uint64 // the detector's count of changes
 	begun, running int    // operations
+	forked         string
 }
 
 // viewLocal hands out this node's own view when it has changed, or now and then
 // with fresh ages.
 func (c *Core) viewLocal() {
 	now := c.now
-	g := glance{role: c.raft.Role(), leader: c.leaderName(), term: c.raft.Term(), quorate: c.quorate(), peers: c.detector.Changes()}
+	g := glance{role: c.raft.Role(), leader: c.leaderName(), term: c.raft.Term(), quorate: c.quorate(), peers: c.detector.Changes(), forked: c.forkedWhy}
 	g.begun, g.running = c.executor.Turnover()
 	if last := &c.lastGlance; c.lastLocal != nil {
 		wait := max(c.detector.Times().Interval, refreshAges)
@@ -39,14 +40,14 @@ func (c *Core) viewLocal() {
 	}
 	l := &event.Local{
 		Node: c.self.Node, Incarnation: c.self, Role: g.role, Term: g.term,
-		Leader: g.leader, Quorate: g.quorate, Committed: c.raft.Commit(), InFlight: c.executor.InFlight(),
+		Leader: g.leader, Quorate: g.quorate, Committed: c.raft.Commit(), InFlight: c.executor.InFlight(), Forked: g.forked,
 	}
 	l.Contact = -1
 	if c.contact.had {
 		l.Contact = max(0, now.Boot-(c.contact.until-c.lease()))
 	}
 	for _, v := range c.detector.Peers(now.Mono) {
-		p := event.PeerView{Node: v.Node, Reachable: c.peer(v.Node).Reachable}
+		p := event.PeerView{Node: v.Node, Counter: v.Packet.Counter, Reachable: c.peer(v.Node).Reachable}
 		for _, x := range c.detector.Links(now.Mono, v.Node) {
 			p.Links = append(p.Links, event.LinkView{Link: x.Link, Up: x.Up, Age: x.Age, Loss: x.Loss})
 		}

@@ -89,8 +89,15 @@ func (d *Daemon) admitNode(request *joinRequest, peer string, conn *tls.Conn) (*
 		return nil, err
 	}
 	answer.Admitted = *admitted
-	state, _ = d.State()
+	state, local := d.State()
 	answer.Lineage = state.Lineage
+	// Its next incarnation must be newer than any that was heard, one of another
+	// history too.
+	for _, p := range local.Peers {
+		if p.Node == request.Node {
+			answer.Admitted.Incarnation.Counter = max(answer.Admitted.Incarnation.Counter, p.Counter)
+		}
+	}
 	for _, m := range state.Members {
 		answer.Members = append(answer.Members, cluster.Member{Name: m.Name, RaftID: m.RaftID, Links: m.Links, CertHash: m.CertHash})
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"linuxha/internal/api"
 	"linuxha/internal/lab"
@@ -179,6 +180,41 @@ func TestPairBootsAlone(t *testing.T) {
 	}
 	must(t, l.Start("host2"))
 	s := awaitWhole(t, l)
+	if found := servers(t, l); len(found) != 1 || found[0] != lab.ServedBy(s) {
+		t.Errorf("the service is on %v, the cluster says %q", found, lab.ServedBy(s))
+	}
+}
+
+// An administrator forces the one with the older history, and then the other boots:
+// two histories of one cluster. The one that boots gives nothing away and says so,
+// until it is joined anew.
+func TestPairTwoHistories(t *testing.T) {
+	l := formWith(t, 2, "  fencing_action = \"off\"\n", powerOfEach([]string{"host1", "host2"}, nil))
+	must(t, l.Crash("host1"))
+	await(t, l, "the service runs on host2", func(s *api.Status) bool { return lab.ServedBy(s) == "host2" })
+	must(t, l.Crash("host2"))
+	must(t, l.Start("host1"))
+	labtest.Eventually(t, patience, "host1 is forced", func() bool {
+		_, _, err := l.Output(t.Context(), "host1", "ha", "quorum", "force", "--yes")
+		return err == nil
+	})
+	await(t, l, "the service runs on host1", func(s *api.Status) bool { return lab.ServedBy(s) == "host1" })
+	must(t, l.Start("host2"))
+	labtest.Eventually(t, patience, "host2 says that there are two histories", func() bool {
+		stdout, _, err := l.Output(t.Context(), "host2", "ha", "status")
+		return err == nil && strings.Contains(stdout, "host1 has another history")
+	})
+	time.Sleep(5 * time.Second) // longer than the lease of 4 s
+	if found := servers(t, l); len(found) != 1 || found[0] != "host1" {
+		t.Fatalf("the service is on %v", found)
+	}
+	labtest.Output(t, l, "host2", "sh", "-c", lab.SignalDaemon("9"))
+	labtest.Output(t, l, "host2", "find", "/var/lib/ha", "/etc/ha", "-mindepth", "1", "-delete")
+	token := labtest.Output(t, l, "host1", "ha", "token")
+	_, join, _ := strings.Cut(strings.TrimSpace(token), "ha join ")
+	args := append([]string{"ha", "join"}, strings.Fields(join)...)
+	labtest.Output(t, l, "host2", append(args, "--link", lab.Address(2, 1).String(), "--link", lab.Address(2, 2).String(), "--daemon")...)
+	s := await(t, l, "both vote again", func(s *api.Status) bool { return l.AllOnline(s) && len(voters(s)) == 2 && lab.ServedBy(s) != "" })
 	if found := servers(t, l); len(found) != 1 || found[0] != lab.ServedBy(s) {
 		t.Errorf("the service is on %v, the cluster says %q", found, lab.ServedBy(s))
 	}

@@ -188,11 +188,13 @@ type Local struct {
 	Committed   uint64
 	Peers       []PeerView
 	InFlight    []string // operations running now
+	Forked      string   // why nothing is granted: a node is heard whose history and ours have parted; "" if not
 }
 
 // PeerView is how this node hears a peer.
 type PeerView struct {
 	Node      string
+	Counter   uint64 // of the incarnation last heard, 0: none
 	Reachable bool
 	Links     []LinkView
 }
