@@ -109,6 +109,9 @@ func (a *agents) run(op event.Operation) {
 	r := &agentRun{op: op, peer: a.migratesTo(op), began: w.now}
 	a.runs = append(a.runs, r)
 	a.begun(op)
+	if w.watching() {
+		w.step(h, stepBegins+op.Action)
+	}
 	if op.Order > 0 {
 		what := fmt.Sprintf("%s of %s (order %d)", op.Action, op.Name, op.Order)
 		if a.ordered[what] {
@@ -119,6 +122,9 @@ func (a *agents) run(op event.Operation) {
 	a.step(op, "begins")
 	takes := w.duration(op.Action)
 	w.count("operation " + op.Action)
+	if op.Order == 0 && (op.Action == "stop" || op.Action == "demote") {
+		w.count("given up without quorum")
+	}
 	fault := h.w.faultFor(h, op)
 	switch fault {
 	case agentSlow:

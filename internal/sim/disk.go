@@ -72,6 +72,9 @@ func (h *Host) persist(p *event.Persist) {
 		lineage := d.stored.Identity.Lineage.ID
 		d.apply(p)
 		h.led = h.led || d.stored.Identity.Lineage.ID != lineage // its right to lead is the vote, not what it booted with
+		if p.Reset && p.Identity != nil && p.Identity.Forced != nil && p.Identity.Forced.Result == "ok" {
+			w.count("went on alone by the vote")
+		}
 		if w.watching() {
 			h.stepsOnDisk(p, lineage)
 		}

@@ -81,6 +81,10 @@ func (w *World) begin(f Fault) {
 	case "kill":
 		h.kill()
 		w.startAgain(h, f.For)
+	case "orphan", "crash in operation":
+		w.inOperation(f)
+	case "migration cut":
+		w.cutMigration(f)
 	case "pause":
 		h.pause(f.For, false)
 	case "suspend":
@@ -193,6 +197,57 @@ func (w *World) startAgain(h *Host, d time.Duration) {
 			h.start()
 		}
 	})
+}
+
+// inOperation makes services move, and ends a daemon, or takes a host's power, while
+// it starts or stops one.
+func (w *World) inOperation(f Fault) {
+	peer := w.hosts[f.Peer].name
+	w.ask(w.hosts[f.Host], event.Request{Commands: []cluster.Command{{Attribute: &cluster.AttributeChange{Node: peer, Name: "standby", Value: "on"}}}})
+	w.ending(10*time.Second, func() { w.ask(w.hosts[f.Host], online(peer)) })
+	step := stepBegins + []string{"start", "stop"}[w.rng.IntN(2)]
+	w.traps = append(w.traps, &trap{step: step, after: w.rng.IntN(2), until: w.now + 15*time.Second, do: func(h *Host, _ string) {
+		w.after(w.between(0, 50*time.Millisecond), func() {
+			if f.Kind == "orphan" {
+				h.kill()
+				w.startAgain(h, f.For)
+			} else {
+				w.crash(h, f.For)
+			}
+		})
+	}})
+}
+
+// cutMigration lets the first service migrate, and something happen to one end.
+func (w *World) cutMigration(f Fault) {
+	owners := w.truth.Owners("r1")
+	if !w.shape.Migrate || len(owners) != 1 || len(w.hosts) < 2 {
+		f.Kind = "orphan"
+		w.inOperation(f)
+		return
+	}
+	to := w.hosts[f.Peer]
+	if to.name == owners[0] {
+		to = w.hosts[(f.Peer+1)%len(w.hosts)]
+	}
+	w.ask(w.hosts[f.Host], event.Request{Commands: []cluster.Command{{Move: &cluster.Move{Resource: "r1", Node: to.name}}}})
+	step := stepBegins + []string{"migrate_to", "migrate_from", "migrate_to"}[w.rng.IntN(3)]
+	w.traps = append(w.traps, &trap{step: step, until: w.now + 15*time.Second, do: func(h *Host, _ string) {
+		w.count("migration cut")
+		victim := []*Host{h, to, w.byName[owners[0]]}[w.rng.IntN(3)]
+		w.after(w.between(0, 100*time.Millisecond), func() {
+			switch w.rng.IntN(3) {
+			case 0:
+				w.crash(victim, f.For)
+			case 1:
+				victim.kill()
+				w.startAgain(victim, w.between(20*time.Millisecond, 3*time.Second))
+			default:
+				f.Host = victim.index
+				w.cutAll(f)
+			}
+		})
+	}})
 }
 
 // setBack makes an image of a host's disk and puts it back later, over a loss of

@@ -123,7 +123,6 @@ func (h *Host) switchOff() {
 	h.life++
 	h.daemon = nil
 	h.disk.crash(h.w)
-	h.migrationCut()
 	h.w.truth.PowerOff(h.name)
 }
 
@@ -170,19 +169,7 @@ func (h *Host) kill() {
 		return
 	}
 	h.w.note("%s: daemon killed", h.name)
-	h.migrationCut()
 	h.ended()
-}
-
-// migrationCut notes that an end of a migration is lost.
-func (h *Host) migrationCut() {
-	for _, o := range h.w.hosts {
-		for _, r := range o.agents.runs {
-			if r.op.Action == "migrate_from" && o == h || r.op.Action == "migrate_to" && (o == h || r.peer.host == h) {
-				h.w.count("migration cut")
-			}
-		}
-	}
 }
 
 func (h *Host) ended() {

@@ -17,7 +17,39 @@ type Summary struct {
 	Stats     map[string]int `json:"stats"`
 	Seen      map[string]int `json:"seen"` // in how many seeds it happened at least once
 	Failures  []*Result      `json:"failures,omitempty"`
-	Recovery  time.Duration  `json:"recovery"` // the longest
+	Recovery  struct {
+		Median  time.Duration `json:"median"`
+		P99     time.Duration `json:"p99"`
+		Longest time.Duration `json:"longest"`
+	} `json:"recovery"`
+
+	recoveries []time.Duration
+}
+
+// Wanted must happen at least once in 20 seeds of ten minutes on average: without
+// them a run would prove little.
+var Wanted = []string{
+	"leader crashed", "leader crashed in mid-fencing", "leader fenced", "crash with operations in flight", "fault flapping", "fault site",
+	"orphaned operation", "fault pause", "fault suspend", "fault slow loop", "fault wall clock", "world with clocks that drift",
+	"fault cut one way", "fault isolate one way", "fault split", "fault link down", "fault carrier", "fault loss", "fault flap",
+	"datagram duplicated", "datagram out of order", "message late", "stream moved to another link",
+	"order of an older term", "order overtaken by a report", "order for a former life",
+	"power lost in a sync", "store torn", "bit rot", "disk set back", "write failed", "heartbeats held back",
+	"fence device called", "fence device failed", "fence device slow", "fencing result after its daemon", "fencing hit a later life",
+	"went on alone by the vote", "quorum forced by people", "node dropped its state", "given up without quorum", "watchdog fired", "watchdog deadline",
+	"agent fails", "agent slow", "agent hangs", "service died", "operation promote", "operation demote", "migrated", "migration cut",
+	"daemon upgraded", "fault stop", "fault standby", "fault move", "fault transfer", "fault config", "fault confirm heard", "wish refused: unsafe",
+	"write acknowledged", "write never answered", "satellite", "world with a witness", "world with watchdogs alone",
+}
+
+// Rare returns what of Wanted has not happened often enough.
+func (s *Summary) Rare() (list []string) {
+	for _, what := range Wanted {
+		if s.Stats[what]*20 < s.Seeds {
+			list = append(list, what)
+		}
+	}
+	return list
 }
 
 // Many makes the runs of count seeds from first on, on all processors. done, if
@@ -52,6 +84,10 @@ func Many(first uint64, count int, o Options, done func(*Result) bool) *Summary 
 	}
 	wait.Wait()
 	s.Took = time.Since(began)
+	slices.Sort(s.recoveries)
+	if n := len(s.recoveries); n > 0 {
+		s.Recovery.Median, s.Recovery.P99, s.Recovery.Longest = s.recoveries[n/2], s.recoveries[n*99/100], s.recoveries[n-1]
+	}
 	slices.SortFunc(s.Failures, func(a, b *Result) int { return int(int64(a.Shape.Seed) - int64(b.Shape.Seed)) })
 	return s
 }
@@ -60,7 +96,7 @@ func (s *Summary) add(r *Result) {
 	s.Seeds++
 	s.Simulated += r.Simulated
 	s.Events += r.Events
-	s.Recovery = max(s.Recovery, r.Recovery)
+	s.recoveries = append(s.recoveries, r.Recovery)
 	for what, n := range r.Stats {
 		s.Stats[what] += n
 		s.Seen[what]++

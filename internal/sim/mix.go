@@ -10,10 +10,10 @@ var mix = []struct {
 	kind   string
 	weight int
 }{
-	{"crash", 12}, {"crash leader", 6}, {"kill", 8}, {"pause", 6}, {"suspend", 3}, {"flapping", 2}, {"site", 3}, {"crash in fencing", 4},
+	{"crash", 12}, {"crash leader", 6}, {"kill", 8}, {"orphan", 4}, {"crash in operation", 3}, {"migration cut", 4}, {"pause", 6}, {"suspend", 3}, {"flapping", 2}, {"site", 3}, {"crash in fencing", 4},
 	{"cut", 6}, {"cut one way", 6}, {"isolate", 5}, {"isolate one way", 4}, {"split", 4}, {"link down", 4}, {"carrier", 3},
 	{"loss", 4}, {"delay", 3}, {"duplicates", 2}, {"reorder", 2}, {"late orders", 4},
-	{"slow disk", 3}, {"stuck disk", 3}, {"full disk", 1}, {"torn write", 3}, {"bit rot", 3}, {"set back", 4}, {"lose disk", 3},
+	{"slow disk", 3}, {"stuck disk", 3}, {"full disk", 1}, {"torn write", 5}, {"bit rot", 3}, {"set back", 6}, {"lose disk", 3},
 	{"wall clock", 2}, {"slow loop", 2},
 	{"service dies", 8}, {"agent", 8}, {"fence fails", 5}, {"fence slow", 4}, {"fence out of reach", 5},
 	{"standby", 5}, {"move", 8}, {"transfer", 4}, {"fence", 2}, {"refresh", 2}, {"stop", 4}, {"restart", 5}, {"upgrade", 2}, {"config", 4},
@@ -47,7 +47,7 @@ func planFaults(s Shape, length time.Duration, rng *rand.Rand) []Fault {
 		switch f.Kind {
 		case "crash", "crash leader", "crash in fencing", "site", "stop":
 			f.For += time.Duration(rng.IntN(30)) * time.Second
-		case "kill":
+		case "kill", "orphan":
 			f.For = 20*time.Millisecond + exponential(1500*time.Millisecond)
 		case "late orders":
 			f.Rate = rng.Float64()

@@ -80,6 +80,14 @@ func (w *World) form() bool {
 		return false
 	}
 	w.note("=== formed")
+	for _, what := range w.shape.kinds() {
+		w.count("world " + what)
+	}
+	for i := range first.daemon.state.Members {
+		if m := &first.daemon.state.Members[i]; !m.Voter && !first.daemon.state.IsWitness(m) {
+			w.count("satellite")
+		}
+	}
 	return true
 }
 

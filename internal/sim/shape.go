@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"linuxha/internal/cluster"
@@ -82,19 +83,23 @@ func pick(rng *rand.Rand, pairs ...int) int {
 
 // String says it in few words.
 func (s *Shape) String() string {
-	text := fmt.Sprintf("%d nodes, %d links, %s", s.Nodes, s.Links, s.Preset)
+	return strings.Join(append([]string{fmt.Sprintf("%d nodes, %d links, %s", s.Nodes, s.Links, s.Preset)}, s.kinds()...), ", ")
+}
+
+// kinds are what makes a world other than the plainest.
+func (s *Shape) kinds() (list []string) {
 	for _, x := range []struct {
 		is   bool
 		text string
 	}{
-		{s.Witness, "a witness among them"}, {!s.Fencing, "no fence device"}, {s.Lying, "lying fence devices"}, {s.Port, "the device cuts the network"}, {s.Watchdog, "watchdogs"},
-		{s.NoQuorum != "", "no_quorum " + s.NoQuorum}, {s.Clone, "clone"}, {s.Promotable, "promotable"}, {s.Migrate, "migration"},
+		{s.Witness, "with a witness"}, {!s.Fencing && !s.Watchdog, "without fence device"}, {s.Lying, "with lying fence devices"}, {s.Drift > 1e-3, "with clocks that drift"}, {s.Port, "with a device that cuts the network"}, {s.Watchdog && !s.Fencing, "with watchdogs alone"}, {s.Watchdog && s.Fencing, "with watchdogs"},
+		{s.NoQuorum != "", "with no_quorum " + s.NoQuorum}, {s.Clone, "with a clone"}, {s.Promotable, "with a promotable"}, {s.Migrate, "with migration"},
 	} {
 		if x.is {
-			text += ", " + x.text
+			list = append(list, x.text)
 		}
 	}
-	return text
+	return list
 }
 
 func hostName(i int) string { return fmt.Sprintf("n%d", i+1) }

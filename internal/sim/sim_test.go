@@ -14,10 +14,13 @@ import (
 	"time"
 )
 
-// TestSeeds runs a modest number of seeds. HA_SIM_SEEDS, HA_SIM_FIRST and
-// HA_SIM_MINUTES make it larger.
+// TestSeeds runs 500 seeds of ten minutes. HA_SIM_SEEDS, HA_SIM_FIRST and
+// HA_SIM_MINUTES change that.
 func TestSeeds(t *testing.T) {
-	seeds, first, minutes := 24, uint64(1), 2.0
+	seeds, first, minutes := 500, uint64(1), 10.0
+	if testing.Short() {
+		seeds, minutes = 10, 2
+	}
 	if n, err := strconv.Atoi(os.Getenv("HA_SIM_SEEDS")); err == nil {
 		seeds = n
 	}
@@ -27,13 +30,13 @@ func TestSeeds(t *testing.T) {
 	if n, err := strconv.ParseFloat(os.Getenv("HA_SIM_MINUTES"), 64); err == nil {
 		minutes = n
 	}
-	if testing.Short() {
-		seeds = min(seeds, 6)
-	}
 	s := Many(first, seeds, Options{Length: time.Duration(minutes * float64(time.Minute))}, nil)
-	t.Logf("%d seeds, %v simulated in %v, %d events, longest recovery %v", s.Seeds, s.Simulated, s.Took, s.Events, s.Recovery)
+	t.Logf("%d seeds, %v simulated in %v, %d events, recovery %+v", s.Seeds, s.Simulated, s.Took, s.Events, s.Recovery)
 	for _, r := range s.Failures {
 		t.Errorf("seed %d: %v (see it: ha sim --seed %d --minutes %v --trace)", r.Shape.Seed, r.Breaches[0], r.Shape.Seed, minutes)
+	}
+	if rare := s.Rare(); s.Seeds >= 200 && minutes >= 10 && len(rare) > 0 {
+		t.Errorf("the worlds are not hostile enough: less than once in 20 seeds: %q", rare)
 	}
 	if s.Stats["write acknowledged"] == 0 || s.Stats["operation start"] == 0 || s.Stats["fence device called"] == 0 {
 		t.Errorf("hardly anything happened: %v", s.Stats)

@@ -31,6 +31,7 @@ const (
 	stepAnswered = "answered" // it has told a client that a write is done
 	stepAlone    = "alone"    // the host has become sole voter of a new lineage
 	stepMigrate  = "migrate " // an operation of a migration begins or ends: with its name
+	stepBegins   = "begins "  // an operation begins: with its action
 )
 
 // watching tells whether some trap may still spring.
@@ -43,9 +44,9 @@ func (w *World) watching() bool {
 func (w *World) step(h *Host, step string) {
 	w.note("%s: step %s", h.name, step)
 	for _, t := range slices.Clone(w.traps) {
-		anyOf := t.step == "" && step != stepAlone && step != stepAnswered && !strings.HasPrefix(step, stepMigrate)
+		apart := step == stepAlone || step == stepAnswered || strings.HasPrefix(step, stepMigrate) || strings.HasPrefix(step, stepBegins)
 		migrates := t.step == stepMigrate && strings.HasPrefix(step, stepMigrate)
-		if t.step != step && !anyOf && !migrates || t.host != nil && t.host != h {
+		if t.step != step && !(t.step == "" && !apart) && !migrates || t.host != nil && t.host != h {
 			continue
 		}
 		if t.after--; t.after >= 0 {

@@ -155,6 +155,9 @@ func (w *World) show(h *Host, s *cluster.State) {
 			if !w.seen.once(m) {
 				continue
 			}
+			if m.State == cluster.NodeFenced && m.Cut {
+				continue // from the network only
+			}
 			off := slices.ContainsFunc(s.Fencings, func(f cluster.Fencing) bool {
 				return f.Target.Node == m.Name && f.Target.Boot == m.Incarnation.Boot && (f.Result == "ok" || f.Result == "confirmed")
 			})
