@@ -1,0 +1,45 @@
+package sim
+
+import (
+	"testing"
+	"time"
+)
+
+// TestRegressions runs seeds that once failed, each with what was wrong then. What
+// a seed does changes with the mix of faults, hence the faults are written down.
+func TestRegressions(t *testing.T) {
+	migrating := shape(2)
+	migrating.Migrate, migrating.Promotable = true, true
+	promotable := shape(2)
+	promotable.Promotable = true
+	for _, r := range []struct {
+		name   string
+		shape  Shape
+		faults []Fault
+	}{
+		{"a history that is erased while a renumbered clone runs", promotable, []Fault{
+			at(10, "crash leader", 1, 15), at(14, "refresh", 1, 1), at(20, "refresh", 2, 1), at(40, "refresh", 1, 1),
+		}},
+		{"a promoted instance that is found unpromoted", promotable, []Fault{
+			at(10, "service dies", 1, 1), at(10.2, "refresh", 1, 1), at(20, "service dies", 2, 1), at(20.2, "refresh", 2, 1),
+		}},
+		{"a disk that was set back, and whose leader beats before it is heard", shape(3), []Fault{
+			at(20, "set back", 2, 3), at(45, "set back", 1, 3),
+		}},
+		{"a migration whose ends lose their daemons", migrating, []Fault{
+			at(10, "migration cut", 1, 3).with(2), at(30, "migration cut", 2, 3).with(1), at(50, "migration cut", 1, 3).with(2), at(70, "migration cut", 2, 3).with(1),
+		}},
+		{"a pair of which one has lost its disk", shape(2), []Fault{at(20, "lose disk", 2, 5)}},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			t.Parallel()
+			for seed := range uint64(3) {
+				r.shape.Seed = 2000 + seed
+				got := RunFaults(r.shape, r.faults, Options{Length: 90 * time.Second})
+				for _, b := range got.Breaches {
+					t.Errorf("seed %d: %v", r.shape.Seed, b)
+				}
+			}
+		})
+	}
+}
