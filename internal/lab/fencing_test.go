@@ -154,7 +154,7 @@ fence_device "far" {
 	// What needs unfencing waits for it.
 	disk := fmt.Sprintf("\nfence_device \"disk\" {\n  agent = \"fence_disk\"\n  hosts = [%q, %q, %q]\n}\n", "host1", "host2", "host3")
 	must(t, l.Apply(t.Context(), clusterBlock(l, "")+far+disk+service))
-	s = await(t, l, "the status tells whose unfencing failed", func(s *api.Status) bool {
+	await(t, l, "the status tells whose unfencing failed", func(s *api.Status) bool {
 		return lab.ServedBy(s) == "" && deviceOf(s, "disk").Unfences && warned(s, "unfencing", "no reservation")
 	})
 	if found := servers(t, l); len(found) != 0 {
