@@ -131,7 +131,7 @@ func (w *World) trapVoters(f Fault) {
 	case "isolate":
 		t.step, t.after = stepAnswer, int(f.Rate*6)
 	case "stick":
-		t.step, t.after = stepApplied, int(f.Rate*6)
+		t.step, t.after = stepWritten, int(f.Rate*4)
 		w.trapSurvivor(f)
 	}
 	t.do = func(h *Host, step string) {

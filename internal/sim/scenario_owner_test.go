@@ -87,7 +87,15 @@ func TestWatchdogs(t *testing.T) {
 		}},
 		{"cut off while it stands still", patient(shape(3)), func(s *stage, n int) {
 			hangs(s, n)
+			for o := range s.hosts { // answers to its requests are under way for a while
+				for l := range s.net.paths {
+					s.net.paths[l][o][n-1].delay += 200 * time.Millisecond
+					s.net.paths[l][n-1][o].delay += 200 * time.Millisecond
+				}
+			}
+			s.pass(3)
 			s.host(n).pause(4300*time.Millisecond, false)
+			s.pass(0.5)
 			s.isolate(n)
 		}},
 		{"cut off while it is suspended", patient(shape(3)), func(s *stage, n int) {
@@ -152,13 +160,13 @@ func TestSettingsChangeWhileCutOff(t *testing.T) {
 // TestAnswerOfALateFencing: the device takes long; its target is back, and lost
 // again, before its answer comes.
 func TestAnswerOfALateFencing(t *testing.T) {
-	for _, nodes := range []int{2, 3} {
-		long := shape(nodes)
-		long.FenceTime = 12 * time.Second
-		play(t, long, func(s *stage) {
+	for i := range 8 {
+		long := shape(2 + i%2)
+		long.Seed, long.FenceTime = uint64(1000+i), 14*time.Second
+		playSeed(t, long, func(s *stage) {
 			s.host(2).switchOff()
 			s.await(20, "the device is called", func() bool { return s.stats["fence device called"] > 0 })
-			s.pass(1)
+			s.pass(4) // it has been shot by now, or will be
 			s.host(2).switchOn()
 			s.pass(6)
 			s.isolate(2)

@@ -24,7 +24,13 @@ var traceTo io.Writer // for looking at one run: nil
 // trouble, and looks whether all is well then. No rule may break.
 func play(t *testing.T, s Shape, script func(s *stage)) {
 	t.Helper()
-	for seed := range uint64(2) {
+	perhaps(t, s, 2, script)
+}
+
+// perhaps plays a script in which more is left to chance, with more seeds.
+func perhaps(t *testing.T, s Shape, seeds uint64, script func(s *stage)) {
+	t.Helper()
+	for seed := range seeds {
 		s.Seed = 1000 + seed
 		playSeed(t, s, script)
 	}

@@ -161,7 +161,7 @@ func (w *World) show(h *Host, s *cluster.State) {
 			off := slices.ContainsFunc(s.Fencings, func(f cluster.Fencing) bool {
 				return f.Target.Node == m.Name && f.Target.Boot == m.Incarnation.Boot && (f.Result == "ok" || f.Result == "confirmed")
 			})
-			if m.State == cluster.NodeFenced && off { // else by its watchdog's time
+			if m.State == cluster.NodeFenced && (off || !w.shape.Watchdog) { // else by its watchdog's time
 				w.truth.Confirmed(w.now, h.name, m.Name, m.Incarnation.Boot)
 			} else if m.Incarnation.Boot != "" {
 				w.truth.Left(w.now, h.name, m.Name, m.Incarnation.Boot)

@@ -1,0 +1,54 @@
+//go:build mutants
+
+package sim
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"linuxha/internal/cluster/mutant"
+)
+
+// HA_SIM_BREAK breaks a rule in every test of this process.
+func init() { mutant.Current = os.Getenv("HA_SIM_BREAK") }
+
+// TestScenariosCatch: a scenario that is there for a clause of a safety rule fails
+// without that clause.
+func TestScenariosCatch(t *testing.T) {
+	for _, x := range []struct{ scenario, broken string }{
+		{"TestFencingThatLeavesTheBootAlive", "a device that leaves the boot alive is a vote"},
+		{"TestPairWithoutFencing", "time is the vote of a pair"},
+		{"TestPairWithoutFencing", "without a device silence is the vote"},
+		{"TestLeaveIsNoVote", "without a device silence is the vote"},
+		{"TestFiveToOne", "vote though the other may not know the voters"},
+		{"TestTwinSoleVoters", "a sole voter boots and leads"},
+		{"TestTwinByForce", "a sole voter boots and leads"},
+		{"TestTheOldCopyIsDropped", "use what is torn or set back"},
+		{"TestAnOldVoter", "hear other lineages"},
+		{"TestRemovalOfWhatIsNotOff", "remove a node that is not confirmed off"},
+		{"TestOrdersWithoutACommit", "start before the grant is committed"},
+		{"TestWatchdogs", "feed the watchdog without contact"},
+		{"TestWatchdogs", "count the watchdog without the lease"},
+		{"TestWatchdogs", "renew leases without a majority"},
+		{"TestWatchdogs", "give lost nodes contact"},
+		{"TestAnswerOfALateFencing", "admit while a fencing is open"},
+		{"TestConfirmWhileHeard", "confirm what is heard"},
+		{"TestPolicies", "without quorum keep everything"},
+		{"TestPairMatrix", "a failed fencing is a vote"},
+		{"TestFenceDeviceWithoutPower", "a failed fencing counts"},
+		{"TestScenarios/an_operation_whose_daemon_dies", "forget the records of operations"},
+	} {
+		t.Run(x.scenario+" "+strings.ReplaceAll(x.broken, " ", "_"), func(t *testing.T) {
+			cmd := exec.Command(os.Args[0], "-test.run=^"+strings.ReplaceAll(x.scenario, "/", "$/^")+"$", "-test.count=1")
+			cmd.Env = append(os.Environ(), "HA_SIM_BREAK="+x.broken)
+			out, err := cmd.CombinedOutput()
+			if err == nil {
+				t.Errorf("%s passes though this is broken: %s", x.scenario, x.broken)
+			} else if !strings.Contains(string(out), "--- FAIL") {
+				t.Errorf("%s: %v\n%s", x.scenario, err, out)
+			}
+		})
+	}
+}
