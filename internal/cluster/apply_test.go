@@ -418,7 +418,7 @@ func TestMigrationLeavesTheTargetInDoubt(t *testing.T) {
 	w.ok(result(a, 2, "web", "migrate_to", 1), asked(result(b, 3, "web", "stop", 0), 6), release)
 	w.want("web", w.holders("web"), "a.1 Started")
 
-	w, release = migrating() // the target's daemon is started again: it was never told of it
+	w, _ = migrating() // the target's daemon is started again: it was never told of it
 	w.ok(change(b2, NodeJoining), Command{Report: &Report{Incarnation: b2}}, change(b2, NodeOnline))
 	w.want("web", w.holders("web"), "a.1 Started, b.2 Started")
 
