@@ -22,7 +22,9 @@ var Classes = []struct {
 	{"unrunnable-probe-stops-clone", func(c Comparison) bool { return c.Facts.ProbeStops }},
 	{"active-on-maintenance-node", maintenanceByNode},
 	{"migration-not-begun", func(c Comparison) bool { return c.Facts.HalfMigrated }},
+	{"resource-on-bundle-node", onBundleNode},
 	{"nodes-without-name", namelessNodes},
+	{"dependents-of-blocked-group", dependentsOfGroup},
 }
 
 // ClassOf names the class of a difference, "" if there is none or it is not known.
@@ -98,6 +100,80 @@ func namelessNodes(c Comparison) bool {
 	}
 	return len(down) > 1 && slices.ContainsFunc(c.Lines, func(line string) bool {
 		return slices.ContainsFunc(down, func(name string) bool { return slices.Contains(strings.Fields(line), name) })
+	})
+}
+
+// onBundleNode: the reference runs something on a bundle node that is not the
+// bundle's own.
+func onBundleNode(c Comparison) bool {
+	inside := map[string]string{} // resource by bundle
+	c.Document.each("bundle", func(b *Element) {
+		b.each("primitive", func(p *Element) { inside[b.Attr("id")] = p.Attr("id") })
+	})
+	return slices.ContainsFunc(c.Lines, func(line string) bool {
+		words := strings.Fields(line)
+		if len(words) < 4 || words[0] != "-" || words[1] != "start" {
+			return false
+		}
+		i := strings.LastIndexByte(words[3], '-')
+		own, isBundle := inside[words[3][:max(i, 0)]]
+		return isBundle && own != stripInstance(words[2])
+	})
+}
+
+// dependentsOfGroup: all that differs is that what must run with a group, directly
+// or through others, runs only according to the reference.
+func dependentsOfGroup(c Comparison) bool {
+	top := map[string]string{} // by primitive
+	groups := map[string]bool{}
+	c.Document.each("resources", func(all *Element) {
+		for _, t := range all.Children {
+			groups[t.Attr("id")] = t.Name == "group"
+			t.each("primitive", func(p *Element) { top[p.Attr("id")] = t.Attr("id") })
+		}
+	})
+	follows := map[string]bool{} // top-level resources
+	related := func(dependent, primary string) bool {
+		for _, id := range []*string{&dependent, &primary} {
+			if t, ok := top[*id]; ok {
+				*id = t
+			}
+		}
+		if (groups[primary] || follows[primary]) && !follows[dependent] {
+			follows[dependent] = true
+			return true
+		}
+		return false
+	}
+	for again := true; again; {
+		again = false
+		c.Document.each("rsc_colocation", func(k *Element) {
+			if k.Attr("score") != "INFINITY" {
+				return
+			}
+			again = k.Attr("rsc") != "" && related(k.Attr("rsc"), k.Attr("with-rsc")) || again
+			var refs []string
+			k.each("resource_ref", func(r *Element) { refs = append(refs, r.Attr("id")) })
+			for i := range refs {
+				for j := range refs {
+					again = i != j && related(refs[i], refs[j]) || again
+				}
+			}
+		})
+	}
+	return len(follows) > 0 && !slices.ContainsFunc(c.Lines, func(line string) bool {
+		words := strings.Fields(line)
+		if words[0] == "state" {
+			words = words[1:]
+		}
+		resource := words[1]
+		if len(words) > 2 && words[2] != "Started" && words[2] != "Promoted" && strings.Fields(line)[0] != "state" {
+			resource = words[2]
+		}
+		if !follows[top[stripInstance(resource)]] {
+			return true
+		}
+		return strings.HasPrefix(line, "+ ") && words[1] != "stop" && words[1] != "cancel" && words[1] != "notify"
 	})
 }
 

@@ -121,7 +121,11 @@ func (g *generator) location() {
 	for range 1 + g.IntN(2) {
 		rule.add(g.expression())
 	}
-	if len(rule.Children) > 1 {
+	switch {
+	case slices.ContainsFunc(g.tops, func(t *topSpec) bool { return t.kind == "bundle" && len(t.members) > 0 }):
+		// crm_simulate 2.1.5 would let anything run inside bundles.
+		rule.add(el("expression", "id", g.id("expr"), "attribute", "#kind", "operation", "ne", "value", "container"))
+	case len(rule.Children) > 1:
 		rule.Attrs = append(rule.Attrs, Attr{"boolean-op", pick(g, []string{"and", "or"})})
 	}
 	g.constraints.add(e.add(rule))
@@ -164,7 +168,9 @@ func (g *generator) colocation() {
 		for _, s := range sets {
 			for _, ref := range s.Children {
 				for _, t := range g.tops {
-					t.isPrimary = t.isPrimary || t.id == ref.Attr("id")
+					if t.id == ref.Attr("id") {
+						t.isPrimary, t.isDependent = true, true
+					}
 				}
 			}
 		}
@@ -192,10 +198,10 @@ func (g *generator) colocation() {
 			d.prefers = true
 		}
 	}
-	if p.prefers {
-		return
+	if p.prefers || p.kind == "group" && p.isDependent || d.kind == "group" && d.isPrimary {
+		return // what depends on a group does not pull what the group depends on
 	}
-	p.isPrimary = true
+	p.isPrimary, d.isDependent = true, true
 	e.Attrs = append(e.Attrs, Attr{"rsc", dependent}, Attr{"with-rsc", with})
 	// crm_simulate 2.1.5 applies negative colocations in all roles but the one given.
 	negative := e.Attr("score")[0] == '-'
@@ -220,7 +226,7 @@ func (g *generator) colocation() {
 func (g *generator) sets(preferring bool, extra func(*Element, []*topSpec)) []*Element {
 	order := g.Perm(len(g.tops))
 	if !preferring {
-		order = slices.DeleteFunc(order, func(i int) bool { return g.tops[i].prefers })
+		order = slices.DeleteFunc(order, func(i int) bool { return g.tops[i].prefers || g.tops[i].kind == "group" })
 	}
 	order = order[:min(len(order), 2+g.IntN(5))]
 	slices.Sort(order)

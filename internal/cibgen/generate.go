@@ -83,9 +83,10 @@ type topSpec struct {
 	addresses      []string  // of a bundle's replicas, if they have any
 	connection     *primSpec // of a guest
 
-	isPrimary bool // some colocation depends on it
-	prefers   bool // it depends on something by preference only
-	max       int
+	isPrimary   bool // some colocation depends on it
+	isDependent bool // it depends on something
+	prefers     bool // it does by preference only
+	max         int
 }
 
 // Generate makes the document of a seed.

@@ -137,7 +137,7 @@ func (g *generator) operations(p *primSpec, ops *Element) {
 	case !p.promotable && g.chance(75):
 		monitor(10, "")
 	}
-	if g.maybe(3, "monitor-stopped") {
+	if kind := p.kind; kind != "remote" && kind != "VirtualDomain" && g.maybe(3, "monitor-stopped") {
 		monitor(30, "Stopped")
 	}
 	for _, task := range []string{"start", "stop"} {

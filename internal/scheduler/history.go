@@ -64,6 +64,11 @@ type deferredCheck struct {
 
 // compareDeferred does the comparisons that had to wait for placement.
 func (rn *run) compareDeferred() {
+	for _, d := range rn.deferredFailures {
+		if c := rn.compareDigests(d.resource, d.node, d.entry); c == digestOther || c == digestRestart {
+			rn.clearFailures(d.resource, d.node, "resource parameters have changed")
+		}
+	}
 	for _, d := range rn.deferred {
 		rn.compareEntry(d.resource, d.node, d.entry)
 	}
