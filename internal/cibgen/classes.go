@@ -163,17 +163,10 @@ func dependentsOfGroup(c Comparison) bool {
 	}
 	return len(follows) > 0 && !slices.ContainsFunc(c.Lines, func(line string) bool {
 		words := strings.Fields(line)
-		if words[0] == "state" {
-			words = words[1:]
-		}
-		resource := words[1]
-		if len(words) > 2 && words[2] != "Started" && words[2] != "Promoted" && strings.Fields(line)[0] != "state" {
-			resource = words[2]
-		}
-		if !follows[top[stripInstance(resource)]] {
+		if !follows[top[stripInstance(words[2])]] {
 			return true
 		}
-		return strings.HasPrefix(line, "+ ") && words[1] != "stop" && words[1] != "cancel" && words[1] != "notify"
+		return words[0] == "+" && words[1] != "stop" && words[1] != "cancel" && words[1] != "notify"
 	})
 }
 

@@ -107,7 +107,7 @@ func (g *generator) skewed(n int) int {
 	if n <= 1 {
 		return 0
 	}
-	if g.chance(10) {
+	if g.chance(6) {
 		return g.IntN(n)
 	}
 	return g.IntN(min(n, 2+g.IntN(8)))

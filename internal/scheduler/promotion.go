@@ -33,7 +33,7 @@ func (rn *run) promotionScore(r *resource, n *node) (total score, set bool) {
 	if len(r.children) > 0 {
 		for _, m := range r.children {
 			s, ok := rn.promotionScore(m, n)
-			total = clampScore(int64(total) + int64(s))
+			total += s // even beyond infinity: of two such groups the better one wins
 			set = set || ok
 		}
 		return total, set
