@@ -2,6 +2,7 @@ package cibgen
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -9,7 +10,9 @@ import (
 type Comparison struct {
 	Document *Element
 	Facts    Facts
-	Lines    []string // the differences, "- ..." only in the reference's outcome; none if they agree
+
+	Reference Outcome  // the reference's
+	Lines     []string // the differences, "- ..." only in the reference's outcome; none if they agree
 }
 
 // Classes are the ways in which crm_simulate 2.1.5 is known to differ, and how
@@ -19,7 +22,8 @@ var Classes = []struct {
 	Is   func(Comparison) bool
 }{
 	{"clone-instances-shuffled", func(c Comparison) bool { return c.Facts.Shuffled }},
-	{"unrunnable-probe-stops-clone", func(c Comparison) bool { return c.Facts.ProbeStops }},
+	{"too-many-instances", tooManyInstances},
+	{"unrunnable-probe-stops-clone", unrunnableProbe},
 	{"active-on-maintenance-node", maintenanceByNode},
 	{"migration-not-begun", func(c Comparison) bool { return c.Facts.HalfMigrated }},
 	{"resource-on-bundle-node", onBundleNode},
@@ -38,6 +42,51 @@ func ClassOf(c Comparison) string {
 		}
 	}
 	return ""
+}
+
+// tooManyInstances: the reference has more instances of a clone active on a node
+// than may be there.
+func tooManyInstances(c Comparison) bool {
+	limit := map[string]int{} // by primitive
+	c.Document.each("clone", func(e *Element) {
+		most := 1
+		for _, block := range e.Children {
+			for _, p := range block.Children {
+				if p.Attr("name") == "clone-node-max" {
+					most, _ = strconv.Atoi(p.Attr("value"))
+				}
+			}
+		}
+		e.each("primitive", func(p *Element) { limit[p.Attr("id")] = most })
+	})
+	count := map[string]int{}
+	for _, line := range c.Reference.State {
+		words := strings.Fields(line)
+		base := stripInstance(words[0])
+		where := base + " " + words[1]
+		if count[where]++; limit[base] > 0 && count[where] > limit[base] {
+			return true
+		}
+	}
+	return false
+}
+
+// unrunnableProbe: the reference stops a clone because some instance cannot be
+// probed, or, where a node is pending, does not start one again that must restart.
+func unrunnableProbe(c Comparison) bool {
+	pending, inClone := false, map[string]bool{}
+	c.Document.each("node_state", func(n *Element) { pending = pending || n.Attr("join") == "pending" })
+	c.Document.each("clone", func(e *Element) {
+		e.each("primitive", func(p *Element) { inClone[p.Attr("id")] = true })
+	})
+	return c.Facts.ProbeStops || pending && !slices.ContainsFunc(c.Lines, func(line string) bool {
+		words := strings.Fields(strings.TrimPrefix(line, "state "))
+		resource := words[1]
+		if !strings.HasPrefix(line, "state ") {
+			resource = words[2]
+		}
+		return words[0] != "+" || !inClone[stripInstance(resource)]
+	})
 }
 
 // maintenanceByNode: all that differs are monitors, and cancellations of monitors,
