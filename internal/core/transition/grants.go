@@ -304,6 +304,9 @@ func (e *Engine) releaseUnused() {
 			if m == nil || m.Incarnation != h || !m.Reported || m.State != cluster.NodeOnline && m.State != cluster.NodeLeaving {
 				continue
 			}
+			if _, told := e.told[h]; !told {
+				continue // an earlier leader may have ordered something there
+			}
 			if e.outstandingGrant(h.Node, g) || e.wanted(g, h) || e.proposed[h].call > m.LastCall {
 				continue
 			}

@@ -40,6 +40,11 @@ func newLeader(t *testing.T, nodes ...string) *leader {
 		l.commit(state(n, cluster.NodeJoining), cluster.Command{Report: &cluster.Report{Incarnation: inc(n)}}, state(n, cluster.NodeOnline))
 	}
 	l.e.Lead(7)
+	l.e.Applied(l.now, l.s)
+	for _, n := range nodes {
+		l.e.Reported(l.now, inc(n), &cluster.Report{}, 0)
+	}
+	l.take()
 	l.log = nil
 	return l
 }
@@ -366,6 +371,21 @@ func TestTheTargetKeepsItsPartWhileTheSourceMigrates(t *testing.T) {
 	if h := l.s.GrantHolders("web"); len(h) != 2 {
 		t.Fatalf("held by %v", h)
 	}
+}
+
+// A new leader does not know what its predecessor ordered on a node that has not
+// reported to it yet.
+func TestNothingIsGivenBackBeforeTheReport(t *testing.T) {
+	l := newLeader(t, "a", "b")
+	l.commit(cluster.Command{Grant: &cluster.GrantChange{Grants: []cluster.Grant{{Instance: "web", Role: "Started", Holders: []cluster.Incarnation{inc("a")}}}}})
+	l.e.Lead(8)
+	l.e.Applied(l.now, l.s)
+	l.e.Reported(l.now, inc("b"), &cluster.Report{}, 0)
+	l.begin(act("start", "fs", "b"))
+	l.want("[begin1 grant:fs@b]", "b:fs.start")
+	l.e.Reported(l.now, inc("a"), &cluster.Report{}, 0)
+	l.begin(act("start", "web", "b"))
+	l.want("aborted", "[release:a begin2 grant:web@b]", "b:web.start")
 }
 
 func TestUnusedGrantsAreGivenBackButNotUnderAnOrderOfAnEarlierLeader(t *testing.T) {
