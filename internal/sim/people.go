@@ -175,9 +175,15 @@ func (w *World) forceQuorum() {
 	w.leaderless = w.now - patience/2 // if it is of no use, people try another one
 	w.forces++
 	best := able[w.forces%len(able)]
+	if !w.hearsAll(best) {
+		return
+	}
 	w.note("people switch %s off and force quorum on %s", w.spoilt.name, best.name)
 	w.crash(w.spoilt, 10*time.Second)
 	w.after(2*time.Second, func() {
+		if !w.hearsAll(best) {
+			return
+		}
 		best.met[w.spoilt.name] = true
 		best.request(event.Request{ForceQuorum: true, By: "admin"}, func(r event.Reply) {
 			if r.Err == nil {
@@ -189,6 +195,24 @@ func (w *World) forceQuorum() {
 			w.count("wish refused: " + r.Err.Kind)
 		})
 	})
+}
+
+// hearsAll tells whether a host hears every other one but the spoilt one, as its
+// status and a look at the cables show: else it would take for off who is not.
+func (w *World) hearsAll(h *Host) bool {
+	if h.daemon == nil || h.daemon.local == nil {
+		return false
+	}
+	heard := map[string]bool{}
+	for _, p := range h.daemon.local.Peers {
+		heard[p.Node] = p.Reachable
+	}
+	for _, o := range w.hosts {
+		if o != h && o != w.spoilt && (!heard[o.name] || o.awake > w.now || !w.net.hears(h.index, o.index)) {
+			return false
+		}
+	}
+	return true
 }
 
 // undoLies is what people do after a fence device has lied, when the alarm tells
