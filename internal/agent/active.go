@@ -5,7 +5,7 @@ import (
 )
 
 // noteActive keeps on file what this node has, or may have, active: the operation
-// that last set out to make each resource so, until a stop succeeds. A restarted
+// that last set out to make each resource so, or that found it so, until a stop succeeds. A restarted
 // daemon probes it before it reports. It is on file before the operation starts:
 // one that fails half-way may have made the resource active all the same.
 func (r *Runner) noteActive(op event.Operation) error {
@@ -16,10 +16,21 @@ func (r *Runner) noteActive(op event.Operation) error {
 	return nil
 }
 
-// noteStopped ends that.
-func (r *Runner) noteStopped(op event.Operation, result event.Result) {
-	if op.Action == "stop" && result.Status == event.StatusDone && result.Code == event.CodeOK {
+// noteResult ends that when a stop has succeeded. It also keeps on file what a probe
+// has found, before anyone is told: nobody here started that, or has said so yet (a
+// virtual machine that has arrived, what people started by hand).
+func (r *Runner) noteResult(op event.Operation, result event.Result) {
+	switch {
+	case result.Status != event.StatusDone:
+	case op.Action == "stop" && result.Code == event.CodeOK:
 		r.active.remove(op.Name)
+	case op.Action == "monitor" && op.Interval == 0 && result.Code != event.CodeNotRunning && result.Code != event.CodeNotInstalled:
+		if _, err := r.active.read(op.Name); err == nil {
+			return
+		}
+		if err := r.active.write(op.Name, &record{Operation: &op, Boot: r.o.Boot}); err != nil {
+			r.o.Log.Error("what a probe has found is not on file: a restart of the daemon would not know of it", "resource", op.Name, "error", err)
+		}
 	}
 }
 

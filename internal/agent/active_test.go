@@ -6,7 +6,7 @@ import "testing"
 // stop is known to the next, in the same boot.
 func TestRecorded(t *testing.T) {
 	f := newFixture(t)
-	agent := f.ocf(`case $1 in promote) exit 1;; esac; exit 0`)
+	idle := f.ocf(`exit 7`)
 	active := func() string {
 		t.Helper()
 		f.runner.Close()
@@ -23,8 +23,13 @@ func TestRecorded(t *testing.T) {
 		}
 		return recorded.Active[0].Name + " " + recorded.Active[0].Action
 	}
+	f.run(f.operation(idle, "monitor"))
+	if got := active(); got != "" {
+		t.Errorf("after a probe that found nothing: %q", got)
+	}
+	agent := f.ocf(`case $1 in promote) exit 1;; esac; exit 0`)
 	for _, step := range []struct{ action, want string }{
-		{"monitor", ""}, {"start", "thing start"}, {"promote", "thing promote"}, {"monitor", "thing promote"}, {"stop", ""}, {"start", "thing start"},
+		{"monitor", "thing monitor"}, {"stop", ""}, {"start", "thing start"}, {"promote", "thing promote"}, {"monitor", "thing promote"}, {"stop", ""}, {"start", "thing start"},
 	} {
 		f.run(f.operation(agent, step.action))
 		if got := active(); got != step.want {

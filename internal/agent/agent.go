@@ -221,7 +221,7 @@ func (r *Runner) end(op event.Operation, started time.Time, result event.Result)
 	}
 	result.ID, result.Started, result.Duration = op.ID, started, time.Since(started)
 	r.o.Log.Debug("operation ended", "resource", op.Name, "action", op.Action, "code", result.Code, "status", result.Status, "took", result.Duration)
-	r.noteStopped(op, result)
+	r.noteResult(op, result)
 	r.o.Results(result)
 	r.records.remove(op.ID)
 }

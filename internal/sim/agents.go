@@ -304,8 +304,12 @@ func (a *agents) end(r *agentRun) {
 	r.result.ID = r.op.ID
 	r.result.Started = epoch.Add(r.began + a.h.wallSkew)
 	r.result.Duration = a.h.w.now - r.began
-	if r.op.Action == "stop" && r.result.Status == 0 && r.result.Code == 0 {
+	switch _, known := a.record[r.op.Name]; {
+	case r.result.Status != 0 || r.op.Agent.Class == "stonith":
+	case r.op.Action == "stop" && r.result.Code == 0:
 		delete(a.record, r.op.Name)
+	case r.op.Action == "monitor" && r.op.Interval == 0 && r.result.Code != 7 && !known:
+		a.record[r.op.Name] = r.op // found, though nobody has said that it was started here
 	}
 	a.step(r.op, "ends")
 	if !r.orphan {

@@ -27,7 +27,7 @@ type Tick struct{}
 // left by an earlier daemon of this boot. It is empty after a boot.
 type Recorded struct {
 	InFlight []Operation // begun and not ended: their end still comes as OperationDone
-	Active   []Operation // the start, promote or migrate_from last begun of each resource not stopped since
+	Active   []Operation // the start, promote or migrate_from last begun of each resource not stopped since, or the probe that found it active
 }
 
 // HeartbeatReceived is an authentic, fresh heartbeat of a peer.
