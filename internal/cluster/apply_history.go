@@ -48,9 +48,21 @@ func (a *applier) report(c *Report) *Rejection {
 	if m.State != NodeJoining {
 		return reject("conflict", "report of %s: it is %s, not joining", m.Name, m.State)
 	}
+	// What may run by the former history, and of which this daemon knows nothing (a
+	// probe had found it): it has to look first.
+	var unsure []string
+	for i := range a.s.Grants {
+		g := &a.s.Grants[i]
+		name := a.s.Config.historyName(g.Instance)
+		known := slices.ContainsFunc(c.History, func(h ResourceHistory) bool { return h.ID == name || h.ID == g.Instance })
+		mine := slices.ContainsFunc(g.Holders, func(h Incarnation) bool { return h.Node == m.Name && h.Boot == m.Incarnation.Boot })
+		if mine && !known && m.MayRun(g.Instance) && !slices.Contains(unsure, name) {
+			unsure = append(unsure, name)
+		}
+	}
 	m.History = slices.Clone(c.History)
 	slices.SortStableFunc(m.History, func(x, y ResourceHistory) int { return compareText(x.ID, y.ID) })
-	m.Reported, m.Unsure = true, nil
+	m.Reported, m.Unsure = true, unsure
 	m.LastCall = max(m.LastCall, c.LastCall)
 	for _, r := range c.Running {
 		// Active or in flight, though the history does not say so (it was erased).
@@ -67,7 +79,7 @@ func (a *applier) report(c *Report) *Rejection {
 	}
 	// Grants of this boot pass on to what is active; the others end.
 	active := func(g *Grant) bool {
-		return m.arriving(g.Instance) || slices.ContainsFunc(c.Running, func(r Running) bool {
+		return m.arriving(g.Instance) || slices.Contains(unsure, a.s.Config.historyName(g.Instance)) || slices.ContainsFunc(c.Running, func(r Running) bool {
 			return r.Instance == g.Instance || !a.s.Config.Exclusive(g.Instance) && ConfiguredID(r.Instance) == g.Resource
 		})
 	}

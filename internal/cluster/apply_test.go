@@ -268,7 +268,9 @@ func TestLostMeansUnknown(t *testing.T) {
 	})
 	t.Run("back with nothing running", func(t *testing.T) {
 		w := setup(t)
-		w.online(inc("a", 2, "b1"))
+		a2 := inc("a", 2, "b1")
+		looked := ResourceHistory{ID: "web", Operations: []HistoryEntry{{ID: "web_last_0", Operation: "monitor", CallID: 1, RC: 7}}}
+		w.ok(change(a2, NodeJoining), Command{Report: &Report{Incarnation: a2, History: []ResourceHistory{looked}, LastCall: 1}}, change(a2, NodeOnline))
 		w.want("holders", w.holders("web"), "")
 	})
 	t.Run("watchdog time", func(t *testing.T) {
@@ -377,6 +379,20 @@ func TestHistory(t *testing.T) {
 	w.ok(result(a, 8, "web", "notify", 0)) // says nothing of whether it runs
 	w.rejected("unsafe: release of web", Command{Release: &Release{IDs: []uint64{w.s.GrantFor("web", "a").ID}, Holder: a}})
 	w.ok(result(a, 9, "web", "monitor", 7), Command{Release: &Release{IDs: []uint64{w.s.GrantFor("web", "a").ID}, Holder: a}})
+}
+
+// A daemon that starts again knows nothing of what a probe of its predecessor had
+// found: its grant stays until it has looked.
+func TestWhatAProbeFoundOutlivesTheDaemon(t *testing.T) {
+	w := newWorld(t, "a")
+	a2 := inc("a", 2, "b1")
+	w.ok(result(inc("a", 1, "b1"), 1, "web", "monitor", 0))
+	w.want("web", w.holders("web"), "a.1 Started")
+	w.ok(change(a2, NodeJoining), Command{Report: &Report{Incarnation: a2}}, change(a2, NodeOnline))
+	w.want("web", w.holders("web"), "a.2 Started")
+	release := Command{Release: &Release{IDs: []uint64{w.s.Grants[0].ID}}}
+	w.rejected("has not reported it stopped", release)
+	w.ok(result(a2, 1, "web", "monitor", 7), release)
 }
 
 // A cleanup erases failures, not the doubt that they leave.
