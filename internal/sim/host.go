@@ -275,6 +275,9 @@ func (h *Host) received(from string, m event.Message) {
 	}
 	old := map[string]string{} // orders that must not be obeyed any more, by transition key
 	for _, o := range m.Dispatch.Orders {
+		if o.Number <= d.reported {
+			h.w.count("order overtaken by a report")
+		}
 		switch {
 		case m.For != d.self:
 			old[o.Operation.TransitionKey] = fmt.Sprintf("meant for incarnation %d", m.For.Counter)
@@ -284,7 +287,6 @@ func (h *Host) received(from string, m event.Message) {
 			h.w.count("order of an older term")
 		case o.Number <= d.reported:
 			old[o.Operation.TransitionKey] = fmt.Sprintf("numbered %d after it had reported up to %d", o.Number, d.reported)
-			h.w.count("order overtaken by a report")
 		}
 	}
 	begun := len(h.agents.runs)
