@@ -144,8 +144,11 @@ func (w *World) lookAfter() {
 	case w.now-w.leaderless > patience:
 		w.forceQuorum()
 	}
-	if w.shape.Lying && w.healed {
-		w.undoLies()
+	if w.healed {
+		w.joinAgain()
+		if w.shape.Lying {
+			w.undoLies()
+		}
 	}
 	w.after(2*time.Second, w.lookAfter)
 }
@@ -213,6 +216,24 @@ func (w *World) hearsAll(h *Host) bool {
 		}
 	}
 	return true
+}
+
+// joinAgain is what people do about a host that was removed while it was off, and is
+// back: they clear its disk and let it join.
+func (w *World) joinAgain() {
+	leader := w.leader()
+	if leader == nil || leader.daemon.state == nil {
+		return
+	}
+	for _, h := range w.hosts {
+		if h.power && h.disk.stored.Identity.RaftID != 0 && leader.daemon.state.Member(h.name) == nil && leader.lineage() == h.lineage() {
+			w.note("people let %s join again", h.name)
+			w.count("removed node joined again")
+			h.disk.wipe()
+			h.counter = 0
+			w.crash(h, 3*time.Second)
+		}
+	}
 }
 
 // undoLies is what people do after a fence device has lied, when the alarm tells
