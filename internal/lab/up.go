@@ -86,21 +86,13 @@ func startSupervisor(ctx context.Context, dir directory) error {
 	line, theirs := os.NewFile(uintptr(pair[0]), "lifeline"), os.NewFile(uintptr(pair[1]), "lifeline")
 	defer line.Close()
 
-	cmd := exec.Command(dir.binary())
-	cmd.Args = []string{faceSupervisor, string(dir)}
-	cmd.Dir = "/"
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.ExtraFiles = []*os.File{theirs}
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Setsid:     true,
-		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET,
+	cmd, err := supervisorProcess(dir, log, theirs)
+	// A process that was forked while the program was being written holds it open
+	// until it runs another.
+	for try := 0; errors.Is(err, syscall.ETXTBSY) && try < 100; try++ {
+		time.Sleep(10 * time.Millisecond)
+		cmd, err = supervisorProcess(dir, log, theirs)
 	}
-	if uid := os.Getuid(); uid != 0 {
-		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
-	}
-	err = cmd.Start()
 	theirs.Close()
 	if err != nil {
 		if errors.Is(err, fs.ErrPermission) && os.Getuid() != 0 {
@@ -140,6 +132,25 @@ func startSupervisor(ctx context.Context, dir directory) error {
 		return fmt.Errorf("keep the lab: %w", err)
 	}
 	return nil
+}
+
+// supervisorProcess starts the supervisor's process.
+func supervisorProcess(dir directory, log, line *os.File) (*exec.Cmd, error) {
+	cmd := exec.Command(dir.binary())
+	cmd.Args = []string{faceSupervisor, string(dir)}
+	cmd.Dir = "/"
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.ExtraFiles = []*os.File{line}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Setsid:     true,
+		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET,
+	}
+	if uid := os.Getuid(); uid != 0 {
+		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
+	}
+	return cmd, cmd.Start()
 }
 
 // lastLines returns the end of a text file.
