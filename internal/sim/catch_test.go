@@ -33,6 +33,7 @@ func TestScenariosCatch(t *testing.T) {
 		{"TestWatchdogs", "count the watchdog without the lease"},
 		{"TestWatchdogs", "renew leases without a majority"},
 		{"TestWatchdogs", "give lost nodes contact"},
+		{"TestWatchdogs", "count the lease from receipt"},
 		{"TestAnswerOfALateFencing", "admit while a fencing is open"},
 		{"TestConfirmWhileHeard", "confirm what is heard"},
 		{"TestPolicies", "without quorum keep everything"},

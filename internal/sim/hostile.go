@@ -22,6 +22,7 @@ func (f *Fault) aim(rng *rand.Rand) {
 		f.For = time.Duration(15+rng.IntN(25)) * time.Second
 	case "last word":
 		f.For = time.Duration(10+rng.IntN(20)) * time.Second
+		f.Text = []string{"leader", "leader", "site"}[rng.IntN(3)]
 	case "late vote":
 		f.For = time.Duration(5+rng.IntN(20)) * time.Second
 		f.Text = []string{"crash", "isolate", "isolate"}[rng.IntN(3)]
@@ -47,6 +48,12 @@ func (w *World) aimed(f Fault) bool {
 		w.trapSurvivor(f)
 	case "last word": // who has acknowledged a write dies, and nobody hears that it is committed
 		w.traps = append(w.traps, &trap{step: stepAnswered, until: w.now + 20*time.Second, do: func(h *Host, _ string) {
+			if f.Text == "site" { // ... nor does anybody's disk hold more than was synced
+				for _, o := range w.hosts {
+					w.crash(o, w.between(f.For/2, f.For))
+				}
+				return
+			}
 			f.Host = h.index
 			w.cutAll(f)
 			w.crash(h, f.For)
@@ -68,10 +75,23 @@ func (w *World) aimed(f Fault) bool {
 		if f.Rate < 0.4 {
 			w.device.fails = max(w.device.fails, w.now+f.For+5*time.Second)
 		}
-		if f.Rate > 0.3 {
-			h.pause(time.Duration(f.Rate*0.85*float64(w.shape.watchdogTimeout())), f.Rate > 0.8)
+		if f.Rate < 0.3 {
+			w.cutAll(f)
+			break
 		}
-		w.cutAll(f)
+		// Answers to it are under way for a while, and wait until it wakes.
+		slow := Fault{Kind: "delay", Host: f.Host, Link: -1, For: w.between(time.Second, 3*time.Second)}
+		w.worsen(slow)
+		w.after(w.between(0, 600*time.Millisecond), func() {
+			if !w.healed {
+				h.pause(time.Duration(f.Rate*0.85*float64(w.shape.watchdogTimeout())), f.Rate > 0.8)
+			}
+		})
+		w.after(900*time.Millisecond, func() {
+			if !w.healed {
+				w.cutAll(f)
+			}
+		})
 	case "confirm heard": // people err: some node still hears the one that they take for dead
 		w.confirmHeard(f)
 	case "flap": // links that fail again and again do not count for a while, though they carry

@@ -116,10 +116,15 @@ func TestWatchdogs(t *testing.T) {
 			for _, whom := range []string{"leader", "owner"} {
 				play(t, watchdogs(x.shape), func(s *stage) {
 					n := s.leader()
-					for o := range s.hosts {
-						if whom == "owner" && len(s.host(o+1).agents.running()) > 0 && o+1 != s.leader() {
-							n = o + 1
+					if whom == "owner" { // and not the leader
+						for o := range s.hosts {
+							if len(s.host(o+1).agents.running()) > 0 {
+								n = o + 1
+							}
 						}
+						s.wish(n, event.Request{Transfer: &s.host(n%len(s.hosts) + 1).name})
+						s.await(10, "another one leads", func() bool { return s.leader() > 0 && s.leader() != n })
+						s.pass(2)
 					}
 					x.do(s, n)
 					s.pass(2)
