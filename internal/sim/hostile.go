@@ -164,8 +164,13 @@ func (w *World) trapVoters(f Fault) {
 			w.crash(h, f.For)
 		case "crash other":
 			w.crash(w.hosts[other.Host], f.For)
-		case "isolate": // when its answer has arrived
-			w.after(w.between(0, 1500*time.Microsecond), func() { w.cutAll(f) })
+		case "isolate": // when its answer has arrived, and the next word to it has not; and nobody else shoots first
+			w.after(w.between(100*time.Microsecond, 800*time.Microsecond), func() { w.cutAll(f) })
+			w.device.apart = map[int]bool{}
+			for _, o := range w.others(h.index) {
+				w.device.apart[o] = true
+			}
+			w.ending(f.For, func() { w.device.apart = nil })
 		case "isolate other":
 			w.cutAll(other)
 		case "stick":
