@@ -33,14 +33,16 @@ func (rn *run) orderRemoteActions() {
 	}
 }
 
-// after orders a after the start of a connection or container.
+// afterStart orders a after the start of a connection or container. The kinds
+// are none that a configured order would have, which would hide these (SEMANTICS
+// 25.1).
 func (rn *run) afterStart(r *resource, a *action, more relKind) {
-	rn.order(of(r, taskStart), exactly(a), relSeq|relBlock|relGuestOK|more)
+	rn.order(of(r, taskStart), exactly(a), relBlock|relGuestOK|more)
 }
 
 // beforeStop orders a before the stop of a connection.
 func (rn *run) beforeStop(a *action, connection *resource, more relKind) {
-	rn.order(exactly(a), of(connection, taskStop), relSeq|relGuestOK|more)
+	rn.order(exactly(a), of(connection, taskStop), relGuestOK|more)
 }
 
 func (rn *run) orderGuestAction(a *action, connection *resource) {
@@ -57,7 +59,7 @@ func (rn *run) orderGuestAction(a *action, connection *resource) {
 		rn.afterStart(connection, a, relNone)
 	case taskStop, taskDemote:
 		if !container.failed { // else implied by the stop of the container
-			rn.beforeStop(a, connection, relNone)
+			rn.beforeStop(a, connection, relSeq)
 		}
 	default:
 		switch {
