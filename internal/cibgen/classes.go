@@ -21,7 +21,7 @@ var Classes = []struct {
 	Name string
 	Is   func(Comparison) bool
 }{
-	{"clone-instances-shuffled", func(c Comparison) bool { return c.Facts.Shuffled }},
+	{"clone-instances-shuffled", shuffledInstances},
 	{"too-many-instances", tooManyInstances},
 	{"unrunnable-probe-stops-clone", unrunnableProbe},
 	{"active-on-maintenance-node", maintenanceByNode},
@@ -44,8 +44,14 @@ func ClassOf(c Comparison) string {
 	return ""
 }
 
+// shuffledInstances: the reference exchanges instances of an anonymous clone, or
+// moves one, or a bundle's container, to where we have none start.
+func shuffledInstances(c Comparison) bool {
+	return c.Facts.Shuffled || slices.ContainsFunc(c.Facts.Moved, func(start string) bool { return slices.Contains(c.Lines, "- "+start) })
+}
+
 // tooManyInstances: the reference has more instances of a clone active on a node
-// than may be there.
+// than may be there, or starts more of them.
 func tooManyInstances(c Comparison) bool {
 	limit := map[string]int{} // by primitive
 	c.Document.each("clone", func(e *Element) {
@@ -59,12 +65,24 @@ func tooManyInstances(c Comparison) bool {
 		}
 		e.each("primitive", func(p *Element) { limit[p.Attr("id")] = most })
 	})
+	c.Document.each("bundle", func(b *Element) { limit[b.Attr("id")] = 1 })
 	count := map[string]int{}
+	full := func(id, node string) bool {
+		if bundle, _, ok := strings.Cut(id, "-docker-"); ok {
+			id = bundle
+		}
+		id = stripInstance(id)
+		count[id+" "+node]++
+		return limit[id] > 0 && count[id+" "+node] > limit[id]
+	}
 	for _, line := range c.Reference.State {
-		words := strings.Fields(line)
-		base := stripInstance(words[0])
-		where := base + " " + words[1]
-		if count[where]++; limit[base] > 0 && count[where] > limit[base] {
+		if words := strings.Fields(line); full(words[0], words[1]) {
+			return true
+		}
+	}
+	clear(count)
+	for _, line := range c.Reference.Actions {
+		if words := strings.Fields(line); words[0] == "start" && full(words[1], words[2]) {
 			return true
 		}
 	}
@@ -147,7 +165,9 @@ func namelessNodes(c Comparison) bool {
 			down = append(down, n)
 		}
 	}
-	return len(down) > 1 && slices.ContainsFunc(c.Lines, func(line string) bool {
+	named := false // a rule asks for names
+	c.Document.each("expression", func(e *Element) { named = named || e.Attr("attribute") == "#uname" })
+	return (len(down) > 1 || named) && slices.ContainsFunc(c.Lines, func(line string) bool {
 		return slices.ContainsFunc(down, func(name string) bool { return slices.Contains(strings.Fields(line), name) })
 	})
 }

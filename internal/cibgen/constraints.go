@@ -93,6 +93,7 @@ func (g *generator) location() {
 			g.constraints.add(el("rsc_location", "id", g.id("loc"), "rsc", t.id, "node", pick(g, g.nodes).name, "score", "-INFINITY"))
 			return
 		}
+		t.located = true
 		e.Attrs = append(e.Attrs, Attr{"rsc", g.nameOf(t)})
 	}
 	if d := pick(g, []string{"", "", "", "", "", "never", "exclusive"}); d != "" && g.chance(40) {
@@ -192,11 +193,13 @@ func (g *generator) colocation() {
 	}
 	if e.Attr("score") != "INFINITY" {
 		// It does not scale preferences along chains, nor for groups and bundles.
-		if d.grouped || d.kind == "bundle" || d.isPrimary || p.prefers {
+		if d.grouped || d.kind == "bundle" || d.isPrimary || p.prefers || d.isDependent {
 			e.Attrs[1].Value = "INFINITY"
 		} else {
 			d.prefers = true
 		}
+	} else if d.prefers {
+		return // it applies requirements after preferences where we apply them before
 	}
 	if p.prefers || p.kind == "group" && p.isDependent || d.kind == "group" && d.isPrimary {
 		return // what depends on a group does not pull what the group depends on

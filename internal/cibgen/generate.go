@@ -24,6 +24,7 @@ type generator struct {
 	features map[string]bool
 	serial   int
 
+	healthy   bool // what is being recorded has not failed
 	connected bool // there is a remote or guest node
 	unseen    bool // one of those has no status
 
@@ -86,6 +87,7 @@ type topSpec struct {
 	isPrimary   bool // some colocation depends on it
 	isDependent bool // it depends on something
 	prefers     bool // it does by preference only
+	located     bool // some location constraint names it
 	max         int
 }
 

@@ -51,9 +51,11 @@ func (g *generator) makeHistory() {
 
 // bundleHistory: some replicas run, each on a node of its own.
 func (g *generator) bundleHistory(t *topSpec) {
-	if t.isPrimary {
-		return // what depends on it could make crm_simulate 2.1.5 shuffle the containers
+	if t.isPrimary || t.isDependent || t.located {
+		return // what pulls the containers makes crm_simulate 2.1.5 shuffle them
 	}
+	healthy := g.chance(95) // so does what keeps one from staying
+	defer func() { g.healthy = false }()
 	order := g.Perm(len(g.nodes))
 	promoted := false
 	for i := range t.replicas {
@@ -68,6 +70,7 @@ func (g *generator) bundleHistory(t *topSpec) {
 			continue
 		}
 		g.feature("bundle-running")
+		g.healthy = healthy
 		address := "#uname"
 		if t.addresses != nil {
 			address = t.addresses[i]
@@ -91,6 +94,7 @@ func (g *generator) bundleHistory(t *topSpec) {
 				role, promoted = "Promoted", true
 			}
 		}
+		g.healthy = false
 		if g.chance(90) {
 			g.activeOn(t.members[0], inside, t.members[0].id, role)
 			if t.promotedBundle && g.chance(45) {
@@ -240,7 +244,7 @@ func (g *generator) activeOn(p *primSpec, n *nodeSpec, id, role string) {
 	if g.chance(30) {
 		g.put(e, g.op(p, n, id, "monitor", 0, 7, 7))
 	}
-	if g.maybe(3, "failed-start") {
+	if !g.healthy && g.maybe(3, "failed-start") {
 		g.put(e, g.op(p, n, id, "start", 0, 0, pick(g, []int{1, 5, 6, 2})))
 		g.failed(p, n, id, "start", 0)
 		return
@@ -280,11 +284,14 @@ func (g *generator) activeOn(p *primSpec, n *nodeSpec, id, role string) {
 			continue // not known to run
 		}
 		rc := expected
-		if g.maybe(4, "failed-monitor") {
+		if !g.healthy && g.maybe(4, "failed-monitor") {
 			rc = pick(g, []int{1, 7, 7, 5})
 			g.failed(p, n, id, "monitor", m.interval*1000)
 		}
 		g.put(e, g.op(p, n, id, "monitor", m.interval*1000, expected, rc))
+	}
+	if g.healthy {
+		return
 	}
 	if g.maybe(2, "failed-stop") {
 		g.put(e, g.op(p, n, id, "stop", 0, 0, 1))

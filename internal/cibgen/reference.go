@@ -31,6 +31,10 @@ type Facts struct {
 	// instance of it starts.
 	Shuffled bool
 
+	// Moved are the starts, as in Outcome.Actions, of what stops elsewhere: of
+	// instances of anonymous clones and of bundles' containers.
+	Moved []string
+
 	// ProbeStops: a resource stops because something cannot be probed.
 	ProbeStops bool
 
@@ -116,7 +120,8 @@ func (s Simulator) Run(document []byte, now time.Time) (Outcome, Facts, error) {
 	sort.Strings(out.Actions)
 	out.State = withoutAccidents(out)
 	facts.HalfMigrated = halfMigrated(transitions, document)
-	facts.Unique, facts.Online, facts.Shuffled = unique, up, shuffled(transitions, unique)
+	facts.Unique, facts.Online = unique, up
+	facts.Shuffled, facts.Moved = shuffled(transitions, unique)
 	return out, facts, nil
 }
 
@@ -273,32 +278,36 @@ func instanceOf(primitive *Element) string {
 }
 
 // shuffled tells whether a transition graph exchanges instances of an anonymous
-// clone for one another.
-func shuffled(transitions *Element, unique map[string]bool) bool {
+// clone for one another, and what instances and containers it moves.
+func shuffled(transitions *Element, unique map[string]bool) (exchanged bool, moved []string) {
 	stopped, started := map[string]string{}, map[string]string{} // instance by id and node
-	transitions.each("action_set", func(set *Element) {
-		for _, a := range set.Children {
-			a.each("primitive", func(p *Element) {
-				id := instanceOf(p)
-				base := stripInstance(id)
-				if id == base || unique[base] {
-					return
-				}
-				switch where := base + " " + a.Attr("on_node"); a.Attr("operation") {
-				case "stop":
-					stopped[where] = id
-				case "start":
-					started[where] = id
-				}
-			})
-		}
+	from, to := map[string]string{}, map[string]string{}         // node by instance
+	transitions.each("rsc_op", func(a *Element) {
+		a.each("primitive", func(p *Element) {
+			id, node := instanceOf(p), a.Attr("on_node")
+			base := stripInstance(id)
+			if id == base && !strings.Contains(id, "-docker-") || unique[base] && !strings.Contains(id, "-docker-") {
+				return
+			}
+			switch a.Attr("operation") {
+			case "stop":
+				stopped[base+" "+node], from[id] = id, node
+			case "start":
+				started[base+" "+node], to[id] = id, node
+			}
+		})
 	})
 	for where, id := range started {
 		if old, ok := stopped[where]; ok && old != id {
-			return true
+			exchanged = true
 		}
 	}
-	return false
+	for id, node := range to {
+		if old, ok := from[id]; ok && old != node {
+			moved = append(moved, ActionLine("start", Neutral(id, unique), node, 0, ""))
+		}
+	}
+	return exchanged, moved
 }
 
 // halfMigrated tells whether a transition graph ends a live migration that it does

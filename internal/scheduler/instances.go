@@ -29,6 +29,11 @@ func (rn *run) placeInstances(collective *resource, instances []*resource, total
 		}
 		if n := stayNode(i, optimal); n != nil && rn.placeEarly(i, n, perNode, total-assigned) {
 			assigned++
+			i.primitives(func(m *resource) {
+				if m.assigned == nil { // a member that cannot run where the rest does
+					nowhereToRun(m)
+				}
+			})
 		}
 	}
 	for _, i := range instances {
