@@ -37,6 +37,9 @@ func (rn *run) addTicketRule(c *cluster.TicketRule, id, roleText string) {
 		return
 	}
 	t := &ticketRule{id: c.ID, ticket: c.Ticket, role: parseRole(roleText), policy: c.LossPolicy}
+	if t.role == roleStarted {
+		t.role = roleUnknown // whatever runs is at least started
+	}
 	switch t.policy {
 	case "fence":
 		if !rn.options.fencing {
