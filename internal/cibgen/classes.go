@@ -29,6 +29,9 @@ var Classes = []struct {
 	{"resource-on-bundle-node", onBundleNode},
 	{"nodes-without-name", namelessNodes},
 	{"dependents-of-blocked-group", dependentsOfGroup},
+	{"group-started-before-stopped", startedBeforeStopped},
+	{"promoted-with-stopped", promotedWithStopped},
+	{"bundle-optional-colocation", colocatedBundle},
 }
 
 // ClassOf names the class of a difference, "" if there is none or it is not known.
@@ -236,6 +239,86 @@ func dependentsOfGroup(c Comparison) bool {
 			return true
 		}
 		return words[0] == "+" && words[1] != "stop" && words[1] != "cancel" && words[1] != "notify"
+	})
+}
+
+// startedBeforeStopped: the reference starts members of groups of which a later
+// member could not be stopped, or must not be.
+func startedBeforeStopped(c Comparison) bool {
+	failed := map[string]bool{}
+	c.Document.each("lrm_rsc_op", func(op *Element) {
+		if op.Attr("operation") == "stop" && op.Attr("rc-code") != "0" {
+			id, _, _ := strings.Cut(op.Attr("operation_key"), "_stop_")
+			failed[stripInstance(id)] = true
+		}
+	})
+	waits := map[string]bool{}
+	c.Document.each("group", func(g *Element) {
+		members := slices.DeleteFunc(slices.Clone(g.Children), func(e *Element) bool { return e.Name != "primitive" })
+		for i := len(members) - 1; i > 0; i-- {
+			if id := members[i].Attr("id"); waits[id] || failed[id] || members[i].has("is-managed", "false") || members[i].has("maintenance", "true") {
+				waits[members[i-1].Attr("id")] = true
+			}
+		}
+	})
+	return onlyReference(c.Lines, waits, "start", "monitor", "promote")
+}
+
+// onlyReference tells whether all that differs is that the reference does those
+// tasks, and has the outcome, with resources of a set.
+func onlyReference(lines []string, resources map[string]bool, tasks ...string) bool {
+	return !slices.ContainsFunc(lines, func(line string) bool {
+		words := strings.Fields(line)
+		if !resources[stripInstance(words[2])] {
+			return true
+		}
+		return words[0] != "state" && (words[0] != "-" || !slices.Contains(tasks, words[1]))
+	})
+}
+
+// promotedWithStopped: the reference promotes, or leaves promoted, what must be
+// promoted only with something that has no node.
+func promotedWithStopped(c Comparison) bool {
+	roles := false
+	c.Document.each("rsc_colocation", func(k *Element) {
+		roles = roles || k.Attr("rsc-role") == "Promoted"
+		k.each("resource_set", func(s *Element) { roles = roles || s.Attr("role") == "Promoted" })
+	})
+	if !roles {
+		return false
+	}
+	demoted := false
+	for _, line := range c.Lines {
+		words := strings.Fields(line)
+		switch words[0] + words[1] {
+		case "+demote", "-promote":
+			demoted = true
+		case "+promote", "-demote":
+			return false
+		}
+	}
+	return demoted
+}
+
+// colocatedBundle: all that differs is about a bundle that a colocation names, and
+// what is in it.
+func colocatedBundle(c Comparison) bool {
+	colocated := map[string]bool{}
+	c.Document.each("rsc_colocation", func(k *Element) {
+		colocated[k.Attr("rsc")], colocated[k.Attr("with-rsc")] = true, true
+		k.each("resource_ref", func(r *Element) { colocated[r.Attr("id")] = true })
+	})
+	var bundles []string
+	parts := map[string]bool{}
+	c.Document.each("bundle", func(b *Element) {
+		if colocated[b.Attr("id")] {
+			bundles = append(bundles, b.Attr("id")+"-")
+			b.each("primitive", func(p *Element) { parts[p.Attr("id")] = true })
+		}
+	})
+	return !slices.ContainsFunc(c.Lines, func(line string) bool {
+		id := strings.Fields(line)[2]
+		return !parts[stripInstance(id)] && !slices.ContainsFunc(bundles, func(b string) bool { return strings.HasPrefix(id, b) })
 	})
 }
 

@@ -229,7 +229,9 @@ func (g *generator) colocation() {
 func (g *generator) sets(preferring bool, extra func(*Element, []*topSpec)) []*Element {
 	order := g.Perm(len(g.tops))
 	if !preferring {
-		order = slices.DeleteFunc(order, func(i int) bool { return g.tops[i].prefers || g.tops[i].kind == "group" })
+		order = slices.DeleteFunc(order, func(i int) bool {
+			return g.tops[i].prefers || g.tops[i].kind == "group" || g.tops[i].kind == "bundle"
+		})
 	}
 	order = order[:min(len(order), 2+g.IntN(5))]
 	slices.Sort(order)

@@ -97,9 +97,9 @@ func (rn *run) applyChange(r *resource, n *node, e *cluster.HistoryEntry) bool {
 	case change == digestSame:
 		return false
 	case change == digestRestart && e.IntervalMS > 0:
-		// Only the operation itself: what the start depends on is compared with
-		// the start's own entry.
-		rn.newAction(r, e.Operation, e.IntervalMS, n, false)
+		// Only the operation itself, wherever it runs: what the start depends on is
+		// compared with the start's own entry.
+		rn.newAction(r, e.Operation, e.IntervalMS, nil, false)
 	case change == digestRestart:
 		rn.forceAgain(r, n, e)
 	case e.IntervalMS > 0:

@@ -126,6 +126,9 @@ func (rn *run) blockTask(r *resource, task string, why *action) {
 			a.because(why, "blocked by "+why.resource.id+" "+why.task)
 			rn.blockDependents(a)
 			rn.propagate(a)
+			for i := len(a.after) - 1; i >= 0; i-- {
+				rn.propagate(a.after[i].then) // its monitors, for one
+			}
 		}
 	}
 	for _, c := range r.parts() {
