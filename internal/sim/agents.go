@@ -108,6 +108,7 @@ func (a *agents) run(op event.Operation) {
 	h, w := a.h, a.h.w
 	r := &agentRun{op: op, peer: a.migratesTo(op), began: w.now}
 	a.runs = append(a.runs, r)
+	w.note("%s: %s of %s begins (order %d)", h.name, op.Action, op.Name, op.Order)
 	a.begun(op)
 	if w.watching() {
 		w.step(h, stepBegins+op.Action)
@@ -301,6 +302,7 @@ func (a *agents) end(r *agentRun) {
 		return
 	}
 	r.ended = true
+	a.h.w.note("%s: %s of %s ends: %d %s", a.h.name, r.op.Action, r.op.Name, r.result.Code, r.result.Reason)
 	r.result.ID = r.op.ID
 	r.result.Started = epoch.Add(r.began + a.h.wallSkew)
 	r.result.Duration = a.h.w.now - r.began

@@ -149,7 +149,7 @@ func (e *Engine) Reported(now event.Time, from cluster.Incarnation, report *clus
 	inflight := map[string]string{}
 	for _, r := range report.Running {
 		if r.InFlight != "" {
-			inflight[r.Instance] = r.InFlight
+			inflight[e.at(from.Node, r.Instance).instance] = r.InFlight
 		}
 	}
 	for p := range e.busy {
@@ -162,13 +162,13 @@ func (e *Engine) Reported(now event.Time, from cluster.Incarnation, report *clus
 		if o.to.Node != from.Node {
 			continue
 		}
-		if o.to != from || o.number <= before && inflight[op.Instance] != op.Action {
+		if o.to != from || o.number <= before && inflight[e.at(from.Node, op.Instance).instance] != op.Action {
 			e.drop(o, from.Node+" reported without it")
 		}
 	}
 	for instance, action := range inflight {
 		if !e.outstanding(from.Node, instance) {
-			e.busy[place{from.Node, instance}] = action
+			e.busy[e.at(from.Node, instance)] = action
 		}
 	}
 	e.advance(now)
@@ -186,15 +186,25 @@ func (e *Engine) sorted() []*order {
 
 // outstanding tells whether an operation of instance may be under way on node.
 func (e *Engine) outstanding(node, instance string) bool {
-	if e.busy[place{node, instance}] != "" {
+	at := e.at(node, instance)
+	if e.busy[at] != "" {
 		return true
 	}
 	for _, o := range e.orders {
-		if o.to.Node == node && o.sent.Operation.Instance == instance {
+		if e.at(o.to.Node, o.sent.Operation.Instance) == at {
 			return true
 		}
 	}
 	return false
+}
+
+// at returns where operations of instance are under way on node: those of the
+// instances of an anonymous clone stand for each other, as its grants do.
+func (e *Engine) at(node, instance string) place {
+	if !e.state.Config.Exclusive(instance) {
+		instance = cluster.ConfiguredID(instance)
+	}
+	return place{node, instance}
 }
 
 // drop gives up an order that will never be answered.
@@ -237,7 +247,7 @@ func (e *Engine) Tick(now event.Time) {
 		switch {
 		case now.Mono >= o.limit:
 			if op := &o.sent.Operation; op.Action == "migrate_to" {
-				e.busy[place{o.to.Node, op.Instance}] = op.Action // it may still end
+				e.busy[e.at(o.to.Node, op.Instance)] = op.Action // it may still end
 			}
 			e.drop(o, "no answer in time")
 		case now.Mono >= o.again:

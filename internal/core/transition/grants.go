@@ -327,7 +327,7 @@ func (e *Engine) outstandingGrant(node string, g *cluster.Grant) bool {
 		return true
 	}
 	for _, h := range g.Holders {
-		if e.busy[place{h.Node, g.Instance}] != "" {
+		if e.busy[e.at(h.Node, g.Instance)] != "" {
 			return true
 		}
 	}

@@ -22,7 +22,9 @@ func (e *Engine) Result(now event.Time, from cluster.Incarnation, r event.OrderR
 	}
 	e.proposed[from] = proposal{call: max(e.proposed[from].call, r.Entry.CallID), at: now.Mono}
 	op := &r.Operation
-	delete(e.busy, place{from.Node, op.Instance})
+	if at := e.at(from.Node, op.Instance); e.busy[at] == op.Action {
+		delete(e.busy, at) // the result of something before it says nothing of its end
+	}
 
 	c := &cluster.HistoryChange{
 		Incarnation: from, Resource: op.Name, Instance: op.Instance, Agent: op.Agent, Entry: r.Entry, Cancelled: op.Action == "cancel",
