@@ -245,24 +245,6 @@ func TestFencingIsAskedFor(t *testing.T) {
 	l.want("wish:fence:a")
 }
 
-// TestOpenUnfencingIsNotRepeated: an unfencing that was open when the plan was
-// made is the one that the plan asks for.
-func TestOpenUnfencingIsNotRepeated(t *testing.T) {
-	l := newLeader(t, "a", "b")
-	l.commit(cluster.Command{Fence: &cluster.FenceBegin{Target: inc("a"), Action: "on", Caller: "b"}})
-	open := l.s.OpenOn("a")
-	on := act(cluster.ActionFence, "", "a")
-	on.Detail = "on"
-	l.begin(on, act("start", "web", "a", 1))
-	l.commit(cluster.Command{FenceDone: &cluster.FenceEnd{ID: open.ID, Target: inc("a"), Result: "ok", Device: "disk"}})
-	l.now.Mono += 2 * time.Second
-	l.e.Tick(l.now)
-	l.take()
-	if log := strings.Join(l.log, " "); strings.Count(log, "wish:fence:a") > 1 || !strings.Contains(log, "a:web.start") {
-		t.Fatalf("after the open unfencing: %v", l.log)
-	}
-}
-
 func TestBlockedByALostOwner(t *testing.T) {
 	l := newLeader(t, "a", "b")
 	l.begin(act("start", "web", "a"))

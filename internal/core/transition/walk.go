@@ -47,9 +47,6 @@ type walk struct {
 	// wished holds, by action id, when a fencing or forgetting was last asked for.
 	wished    map[int]time.Duration
 	nextFence uint64
-	// unfencing holds, by node that is not unfenced yet, the unfencing that was open
-	// when the plan was made: it does what the plan asks for, and is not done twice.
-	unfencing map[string]uint64
 	retry     time.Duration // when to propose or wish again
 	unsure    bool          // a grant that was proposed earlier may still come
 	limits    limits
@@ -70,15 +67,8 @@ func (e *Engine) Begin(now event.Time, number uint64, plan *cluster.Plan, s *clu
 	}
 	w := &walk{
 		number: number, steps: make([]step, len(plan.Actions)), moves: slices.Clone(s.Moves), nextFence: max(s.NextFence, 1),
-		keys: map[string]bool{}, granting: map[int]proposal{}, wished: map[int]time.Duration{}, unfencing: map[string]uint64{},
+		keys: map[string]bool{}, granting: map[int]proposal{}, wished: map[int]time.Duration{},
 		limits: limits{batch: option(s, "batch-limit", 0), node: option(s, "node-action-limit", nodeActions), migrations: option(s, "migration-limit", 0)},
-	}
-	for i := range s.Members {
-		if m := &s.Members[i]; m.Attribute(cluster.UnfencedAttribute) == "" {
-			if f := s.OpenOn(m.Name); f != nil && f.Target == m.Incarnation {
-				w.unfencing[m.Name] = f.ID
-			}
-		}
 	}
 	for i := range plan.Actions {
 		w.steps[i].Action = &plan.Actions[i]
@@ -331,7 +321,7 @@ func (e *Engine) fenced(s *step) bool {
 		return m == nil || m.Off() || m.State == cluster.NodeJoining
 	}
 	return slices.ContainsFunc(e.state.Fencings, func(f cluster.Fencing) bool {
-		return f.Target.Node == s.Node && f.Action == "on" && f.Result == "ok" && (f.ID >= e.walk.nextFence || f.ID == e.walk.unfencing[s.Node])
+		return f.Target.Node == s.Node && f.Action == "on" && f.ID >= e.walk.nextFence && f.Result == "ok"
 	})
 }
 
