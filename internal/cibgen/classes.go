@@ -1,6 +1,7 @@
 package cibgen
 
 import (
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,6 +33,7 @@ var Classes = []struct {
 	{"group-started-before-stopped", startedBeforeStopped},
 	{"promoted-with-stopped", promotedWithStopped},
 	{"bundle-optional-colocation", colocatedBundle},
+	{"instances-renumbered", renumbered},
 }
 
 // ClassOf names the class of a difference, "" if there is none or it is not known.
@@ -54,7 +56,7 @@ func shuffledInstances(c Comparison) bool {
 }
 
 // tooManyInstances: the reference has more instances of a clone active on a node
-// than may be there, or starts more of them.
+// than may be there, or starts more of them, or one beside another.
 func tooManyInstances(c Comparison) bool {
 	limit := map[string]int{} // by primitive
 	c.Document.each("clone", func(e *Element) {
@@ -85,7 +87,13 @@ func tooManyInstances(c Comparison) bool {
 	}
 	clear(count)
 	for _, line := range c.Reference.Actions {
-		if words := strings.Fields(line); words[0] == "start" && full(words[1], words[2]) {
+		words := strings.Fields(line)
+		if words[0] != "start" && words[0] != "migrate_from" {
+			continue
+		}
+		where := words[1] + " " + words[2]
+		crowded := limit[words[1]] == 1 && c.Facts.Active[where] && !slices.Contains(c.Reference.Actions, "stop "+where)
+		if crowded || full(words[1], words[2]) {
 			return true
 		}
 	}
@@ -321,6 +329,28 @@ func colocatedBundle(c Comparison) bool {
 		return !parts[stripInstance(id)] && !slices.ContainsFunc(bundles, func(b string) bool { return strings.HasPrefix(id, b) })
 	})
 }
+
+// renumbered: the same is done, by other instances of a unique clone or bundle.
+func renumbered(c Comparison) bool {
+	balance := map[string]int{}
+	for _, line := range c.Lines {
+		text := instanceNumber.ReplaceAllString(line, "${1}N")
+		if strings.Contains(text, "+ ") {
+			balance[strings.Replace(text, "+ ", "", 1)]++
+		} else {
+			balance[strings.Replace(text, "- ", "", 1)]--
+		}
+	}
+	for _, n := range balance {
+		if n != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// instanceNumber matches what tells instances and replicas apart in their names.
+var instanceNumber = regexp.MustCompile(`(:|bundle[0-9]+-(?:docker-|ip-[0-9.]+\.)?)[0-9]+`)
 
 // each calls do for every element of that name in e.
 func (e *Element) each(name string, do func(*Element)) {

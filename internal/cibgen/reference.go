@@ -27,6 +27,10 @@ type Facts struct {
 	Unique map[string]bool // primitives whose instances differ from each other
 	Online map[string]bool // nodes that are online afterwards
 
+	// Active is what is active to begin with: "RESOURCE NODE", resources without
+	// instance numbers.
+	Active map[string]bool
+
 	// Shuffled: an instance of an anonymous clone stops on a node where another
 	// instance of it starts.
 	Shuffled bool
@@ -95,12 +99,20 @@ func (s Simulator) Run(document []byte, now time.Time) (Outcome, Facts, error) {
 			facts.ProbeStops = true
 		}
 	})
+	facts.Active = map[string]bool{}
 	unique, up := map[string]bool{}, map[string]bool{}
 	var out Outcome
 	for _, section := range result.Children {
 		switch section.Name {
 		case "cluster_status":
 			uniqueIn(section, false, unique)
+			section.each("resource", func(r *Element) {
+				for _, n := range r.Children {
+					if n.Name == "node" && r.Attr("active") == "true" {
+						facts.Active[stripInstance(r.Attr("id"))+" "+n.Attr("name")] = true
+					}
+				}
+			})
 		case "revised_cluster_status":
 			out.State = finalState(section, unique, up)
 		}
@@ -311,21 +323,29 @@ func shuffled(transitions *Element, unique map[string]bool) (exchanged bool, mov
 }
 
 // halfMigrated tells whether a transition graph ends a live migration that it does
-// not begin and that the document's history does not know of.
+// not begin and that the document's history does not know of, or begins one that it
+// does not end.
 func halfMigrated(transitions *Element, document []byte) bool {
-	begun, found := map[string]bool{}, false
+	begun, ended := map[string]bool{}, map[string]bool{}
 	transitions.each("rsc_op", func(a *Element) {
-		if a.Attr("operation") == "migrate_to" {
-			begun[a.Attr("operation_key")] = true
+		switch key := a.Attr("operation_key"); a.Attr("operation") {
+		case "migrate_to":
+			begun[key] = true
+		case "migrate_from":
+			ended[strings.Replace(key, "_migrate_from_", "_migrate_to_", 1)] = true
 		}
 	})
-	transitions.each("rsc_op", func(a *Element) {
-		if a.Attr("operation") == "migrate_from" {
-			key := strings.Replace(a.Attr("operation_key"), "_migrate_from_", "_migrate_to_", 1)
-			found = found || !begun[key] && !bytes.Contains(document, []byte(`operation_key="`+key+`"`))
+	for key := range begun {
+		if !ended[key] {
+			return true
 		}
-	})
-	return found
+	}
+	for key := range ended {
+		if !begun[key] && !bytes.Contains(document, []byte(`operation_key="`+key+`"`)) {
+			return true
+		}
+	}
+	return false
 }
 
 // ActionLine is one line of Outcome.Actions.

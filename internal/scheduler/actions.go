@@ -145,7 +145,11 @@ func (rn *run) updateRunnable(a *action) {
 		case noQuorumStop:
 			a.runnable = false
 		case noQuorumFreeze:
-			a.runnable = len(r.active) > 0 && r.nextRole <= r.role
+			// What was asked for before it had a node stays unrunnable: a restart for
+			// new parameters only stops.
+			if len(r.active) == 0 || r.nextRole > r.role {
+				a.runnable = false
+			}
 		default:
 			a.runnable = true
 		}

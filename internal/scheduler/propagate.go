@@ -21,6 +21,7 @@ func (rn *run) evaluateOrders() {
 	for i := len(rn.actions) - 1; i >= 0; i-- {
 		rn.propagate(rn.actions[i])
 	}
+	rn.connectRealStarts()
 	rn.dropInvalid()
 }
 

@@ -13,8 +13,14 @@ func (rn *run) orderRemoteActions() {
 			rn.order(exactly(a), of(r, taskStart), relSeq)
 			continue
 		}
-		if a.pseudo || a.node == nil || !a.node.behindConnection() || a.node.connection == nil {
-			continue // what is implied, such as the start that ends a migration, needs no connection
+		if a.node == nil || !a.node.behindConnection() || a.node.connection == nil {
+			continue
+		}
+		if a.pseudo { // what is implied, such as the start that ends a migration, needs no connection
+			if a.task == taskStart {
+				rn.impliedStarts = append(rn.impliedStarts, a)
+			}
+			continue
 		}
 		connection := a.node.connection
 		if a.task == taskStart {
@@ -29,6 +35,27 @@ func (rn *run) orderRemoteActions() {
 			rn.orderGuestAction(a, connection)
 		} else {
 			rn.orderRemoteAction(a, connection)
+		}
+	}
+}
+
+// connectRealStarts: starts that were implied by migrations and turned out to be
+// real need the connection after all.
+func (rn *run) connectRealStarts() {
+	for _, a := range rn.impliedStarts {
+		if a.pseudo {
+			continue
+		}
+		c := a.node.connection
+		start := c.latest(taskStart, nil)
+		if start != nil {
+			rn.relate(start, a, relBlock|relGuestOK)
+		} else if len(c.active) == 0 {
+			a.runnable = false
+		}
+		rn.propagate(a)
+		for i := len(a.after) - 1; i >= 0; i-- {
+			rn.propagate(a.after[i].then)
 		}
 	}
 }

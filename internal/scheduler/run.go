@@ -30,6 +30,7 @@ type run struct {
 	tickets map[string]*cluster.TicketStatus
 
 	stopLater        []*resource          // containers that their contents' failures stop
+	impliedStarts    []*action            // starts that migrations to nodes behind connections imply
 	deferredFailures []deferredCheck      // failures whose parameters can be compared only after placement
 	guests           []guest              // found while reading nodes; each implies a connection
 	defaultOps       map[opKey]*operation // of operations that are not configured
