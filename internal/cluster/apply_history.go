@@ -126,9 +126,14 @@ func (a *applier) history(c *HistoryChange) *Rejection {
 	m.LastCall = c.Entry.CallID
 	if c.Cancelled {
 		if h := a.historyOf(m, c.Resource, false); h != nil {
+			active := h.Active()
 			h.Operations = slices.DeleteFunc(h.Operations, func(e HistoryEntry) bool {
 				return e.Operation == c.Entry.Operation && e.IntervalMS == c.Entry.IntervalMS && e.IntervalMS > 0
 			})
+			if active && !h.Active() && !slices.Contains(m.Unsure, h.ID) {
+				// All else was erased: what it monitored runs on, though nothing says so.
+				m.Unsure = append(slices.Clone(m.Unsure), h.ID)
+			}
 		}
 		return nil
 	}

@@ -404,6 +404,21 @@ func TestCleanupAfterAFailedStop(t *testing.T) {
 	w.ok(result(a, 3, "web", "stop", 0), Command{Release: &Release{IDs: []uint64{w.s.Grants[0].ID}, Holder: a}})
 }
 
+// A recurring monitor that is cancelled takes its result along. If that was all that
+// told of what runs (the rest was erased), it may run all the same.
+func TestCancelledMonitorLeavesDoubt(t *testing.T) {
+	w := newWorld(t, "a")
+	a := inc("a", 1, "b1")
+	monitor := result(a, 2, "web", "monitor", 0)
+	monitor.History.Entry.IntervalMS = 10000
+	cancelled := result(a, 3, "web", "monitor", 0)
+	cancelled.History.Entry.IntervalMS, cancelled.History.Cancelled = 10000, true
+	w.ok(grant("web", "Started", a), result(a, 1, "web", "start", 0), Command{Forget: &HistoryForget{}}, monitor, cancelled)
+	release := Command{Release: &Release{IDs: []uint64{w.s.Grants[0].ID}, Holder: a}}
+	w.rejected("has not reported it stopped", release)
+	w.ok(result(a, 4, "web", "monitor", 7), release)
+}
+
 // From the grant of both ends on, the target of a migration may run it, whatever
 // its own history says, until it was asked after the source was done.
 func TestMigrationLeavesTheTargetInDoubt(t *testing.T) {
