@@ -189,7 +189,7 @@ func (a *agents) migratesTo(op event.Operation) (t target) {
 			t.host = a.h.w.byName[p.Value]
 		}
 	}
-	if t.host != nil {
+	if t.host != nil && a.h.w.truth.Granted(t.host.name, op.Resource) { // one that has just booted takes no machines yet
 		t.boot = t.host.boots
 	}
 	return t

@@ -226,7 +226,7 @@ func (w *World) joinAgain() {
 		return
 	}
 	for _, h := range w.hosts {
-		if h.power && h.disk.stored.Identity.RaftID != 0 && leader.daemon.state.Member(h.name) == nil && leader.lineage() == h.lineage() {
+		if h.power && h.disk.stored.Identity.RaftID != 0 && leader.daemon.state.Member(h.name) == nil && w.truth.Descends(leader.lineage(), h.lineage()) {
 			w.note("people let %s join again", h.name)
 			w.count("removed node joined again")
 			h.disk.wipe()

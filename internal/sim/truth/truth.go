@@ -145,7 +145,7 @@ func (t *Truth) Activate(at time.Duration, host, service, name string) {
 	case same > 1:
 		t.breach(at, "owner", "%s is active more than once on %s", service, host)
 	}
-	if !t.granted(host, service) {
+	if !t.Granted(host, service) {
 		t.breach(at, "grant", "%s became active on %s, granted to %v at index %d", service, host, t.newest.Holders[service], t.newest.Index)
 	}
 }
@@ -219,21 +219,21 @@ func (t *Truth) Agree(at time.Duration, a Agreed) {
 	}
 	for _, service := range slices.Sorted(maps.Keys(t.active)) {
 		for _, x := range t.active[service] {
-			if !t.granted(x.Host, service) {
+			if !t.Granted(x.Host, service) {
 				t.breach(at, "grant", "%s is active on %s, granted to %v at index %d", service, x.Host, a.Holders[service], a.Index)
 			}
 		}
 	}
 }
 
-// granted tells whether the present boot of a host may have a service.
-func (t *Truth) granted(name, service string) bool {
+// Granted tells whether the present boot of a host may have a service.
+func (t *Truth) Granted(name, service string) bool {
 	return slices.Contains(t.newest.Holders[service], Holder{name, t.hosts[name].boot})
 }
 
 // Begun: a host begins an operation that may make a service active.
 func (t *Truth) Begun(at time.Duration, name, service string) {
-	if !t.granted(name, service) {
+	if !t.Granted(name, service) {
 		t.breach(at, "grant", "%s begins to start %s, granted to %v at index %d", name, service, t.newest.Holders[service], t.newest.Index)
 	}
 }
