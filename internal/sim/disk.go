@@ -140,5 +140,14 @@ func (w *World) settled() bool {
 			return false
 		}
 	}
-	return len(w.hosts) > 1 && !w.shape.Port && w.well() == ""
+	if w.shape.Port || w.well() != "" {
+		return false
+	}
+	voters := 0
+	for i := range w.hosts[0].daemon.state.Members {
+		if w.hosts[0].daemon.state.Members[i].Voter {
+			voters++
+		}
+	}
+	return voters > 1 // of two, the other one has everything
 }
