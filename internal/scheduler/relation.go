@@ -86,9 +86,9 @@ func (rn *run) orderFor(id string, first, then orderSide, kind relKind) {
 	side := of(b, taskMigrateTo)
 	switch {
 	case first.isTask(taskStart) && then.isTask(taskStart):
-		flags := kind
+		flags := relSeq // what keeps the start from happening ends the migration through it
 		if a.allowMigrate {
-			rn.orderFor(id, of(a, taskMigrateFrom), side, kind)
+			rn.orderFor(id, of(a, taskMigrateFrom), side, relSeq)
 			flags |= relIfUnmigratable
 		}
 		rn.orderFor(id, of(a, taskStart), side, flags)

@@ -287,7 +287,7 @@ func (rn *run) migrationActions(r *resource, source *node) {
 		to := rn.newAction(r, taskMigrateTo, 0, source, start.optional)
 		to.migratable, to.requires = true, start.requires
 		rn.order(of(r, taskMonitor), of(r, taskMigrateTo), relSeq)
-		rn.order(of(r, taskMigrateTo), of(r, taskMigrateFrom), relSeq|relMigrBlock)
+		rn.order(of(r, taskMigrateTo), of(r, taskMigrateFrom), relSeq|relBlock|relMigrBlock) // nothing arrives that cannot leave
 		setMigration(to, source, target)
 	}
 	rn.order(of(r, taskMigrateFrom), of(r, taskStop), relSeq|relMigrBlock)
