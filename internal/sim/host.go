@@ -238,6 +238,13 @@ func (h *Host) pulse(life int) {
 	h.inLife(interval, func() { h.pulse(life) })
 }
 
+// beats tells whether heartbeats of it are on their way: its daemon runs, and it
+// neither stands still nor did so a moment ago.
+func (h *Host) beats() bool {
+	d := h.daemon
+	return d != nil && d.beat != nil && h.awake <= h.w.now && h.w.now-d.lastBeat <= 3*max(d.beat.Packet.Interval, time.Millisecond)
+}
+
 // round sends one heartbeat on every link to every peer.
 func (h *Host) round() {
 	d, w := h.daemon, h.w

@@ -122,12 +122,15 @@ func (w *World) confirmHeard(f Fault) {
 		end := w.now + f.For
 		var ask func()
 		ask = func() {
-			// Who hears nobody is not heard, though it may be up: that is for people to find out.
+			// Whom nobody hears may be up (its links are cut, it stands still, its daemon
+			// is dead): the cluster cannot know, that is for people to find out.
 			if w.now >= end || w.healed || !l.leads() {
 				return
 			}
 			for _, o := range w.hosts {
-				if o.index != f.Host && o != l && o.daemon != nil && w.net.hears(o.index, f.Host) && w.net.hears(o.index, l.index) {
+				if o.index != f.Host && o != l && w.hosts[f.Host].beats() && o.beats() && l.awake <= w.now &&
+					w.net.hears(o.index, f.Host) && w.net.hears(o.index, l.index) {
+					w.count("confirm of a node that is heard")
 					w.ask(l, event.Request{Confirm: name})
 					break
 				}

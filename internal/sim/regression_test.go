@@ -29,6 +29,10 @@ func TestRegressions(t *testing.T) {
 		{"a migration whose ends lose their daemons", migrating, []Fault{
 			at(10, "migration cut", 1, 3).with(2), at(30, "migration cut", 2, 3).with(1), at(50, "migration cut", 1, 3).with(2), at(70, "migration cut", 2, 3).with(1),
 		}},
+		{"a node that stands still is not heard: people do not say for that that it is off", noFencing(shape(3)), []Fault{
+			at(10, "pause", 1, 3), at(10.8, "confirm heard", 1, 8), at(35, "pause", 2, 3), at(35.8, "confirm heard", 2, 8),
+			at(60, "pause", 3, 3), at(60.8, "confirm heard", 3, 8),
+		}},
 		{"a pair of which one has lost its disk", shape(2), []Fault{at(20, "lose disk", 2, 5)}},
 	} {
 		t.Run(r.name, func(t *testing.T) {
