@@ -148,12 +148,19 @@ func (c *Core) judgeContact() {
 		if c.leave.alone {
 			return // it stops everything anyway
 		}
-		if policy == "fence" && k.had && !c.executor.Idle() {
+		if policy == "fence" && k.had && !c.nothingRuns() {
 			c.exit(event.Exit{Code: 1, Reset: true, Reason: "quorum is lost, and the policy is to fence"})
 			return
 		}
 		c.executor.StopAll(c.now, policy)
 	}
+}
+
+// nothingRuns tells whether nothing is, or may be, active here or in flight. What a
+// migration brings is active before the executor has heard of it.
+func (c *Core) nothingRuns() bool {
+	m := c.state.Member(c.self.Node)
+	return c.executor.Idle() && (m == nil || m.Incarnation.Boot != c.self.Boot || len(m.Arriving) == 0)
 }
 
 // noQuorumPolicy returns what a node without quorum does: stop, fence, demote,

@@ -74,7 +74,7 @@ func (c *Core) keepLeaving() {
 		c.trace("no leader can let this node go: it stops everything by itself")
 		c.executor.StopAll(c.now, "stop")
 		c.takeExecutor()
-	case c.executor.Idle():
+	case c.nothingRuns():
 		c.exit(event.Exit{Reason: "stopped everything, but no leader could be told"})
 	}
 }

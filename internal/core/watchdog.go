@@ -59,7 +59,7 @@ func (c *Core) keepWatchdog() {
 		return
 	}
 	earned := c.contact.had && c.now.Boot < c.contact.until || c.keepsAsPair() || mutant.Is("feed the watchdog without contact") || mutant.Is("without quorum keep everything")
-	if g.state.Armed && now >= g.nextFeed && (earned || c.executor.Idle()) {
+	if g.state.Armed && now >= g.nextFeed && (earned || c.nothingRuns()) {
 		g.nextFeed = now + max(g.state.Timeout/5, 10*time.Millisecond)
 		c.out.Watchdog = event.WatchdogFeed
 	}
