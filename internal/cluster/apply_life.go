@@ -83,7 +83,8 @@ func (a *applier) sameLife(m *Member, c *NodeChange) *Rejection {
 	case NodeOnline:
 		allowed = (m.State == NodeJoining || m.State == NodeLeaving) && m.Reported
 	case NodeLeaving:
-		allowed = m.State == NodeOnline || m.State == NodeJoining
+		// Nothing is planned for, and no report is taken from, who leaves unreported.
+		allowed = m.State == NodeOnline || m.State == NodeJoining && m.Reported
 	case NodeLost:
 		allowed = m.State == NodeOnline || m.State == NodeJoining || m.State == NodeLeaving
 	case NodeOffline:

@@ -54,7 +54,7 @@ func (c *Core) reviewSelf(m *cluster.Member) {
 		if open := c.state.OpenFencing(m.Name); open == nil && !(m.Incarnation.Boot == c.self.Boot && c.lossIsFinal(m)) {
 			c.join(c.self, "started")
 		}
-	case c.leave.asked && !c.leave.restart && (m.State == cluster.NodeOnline || m.State == cluster.NodeJoining):
+	case c.leave.asked && !c.leave.restart && m.State == cluster.NodeOnline:
 		c.want(lifeKey(c.self, cluster.NodeLeaving), cluster.Command{Node: &cluster.NodeChange{
 			Incarnation: c.self, State: cluster.NodeLeaving, Reason: "its daemon was asked to stop",
 		}})
@@ -137,7 +137,8 @@ func (c *Core) reviewSameLife(m *cluster.Member, v heartbeat.View) {
 	case cluster.NodeLeaving:
 		c.offline(m)
 	}
-	if v.Packet.Leaving && !c.restarts(m.Name) && (m.State == cluster.NodeOnline || m.State == cluster.NodeJoining) {
+	// Who has not reported does that first: nothing can be stopped on it before.
+	if v.Packet.Leaving && !c.restarts(m.Name) && m.State == cluster.NodeOnline {
 		c.want(lifeKey(m.Incarnation, cluster.NodeLeaving), cluster.Command{Node: &cluster.NodeChange{
 			Incarnation: m.Incarnation, State: cluster.NodeLeaving, Reason: "its daemon was asked to stop",
 		}})
