@@ -124,6 +124,9 @@ func (s *Shape) bound() time.Duration {
 	if s.Fencing {
 		bound = max(bound, 3*s.FenceTime)
 	}
+	if s.Port {
+		bound = max(bound, 6*s.FenceTime) // both nodes are unfenced first, one after the other
+	}
 	if s.Watchdog {
 		span := d.StallTime() + s.watchdogTimeout()
 		bound = max(bound, 2*(span+span/50+time.Second))
