@@ -28,6 +28,7 @@ var Classes = []struct {
 	{"active-on-maintenance-node", maintenanceByNode},
 	{"migration-not-begun", func(c Comparison) bool { return c.Facts.HalfMigrated }},
 	{"resource-on-bundle-node", onBundleNode},
+	{"circle-through-guest", circleThroughGuest},
 	{"nodes-without-name", namelessNodes},
 	{"dependents-of-blocked-group", dependentsOfGroup},
 	{"group-started-before-stopped", startedBeforeStopped},
@@ -50,7 +51,7 @@ func ClassOf(c Comparison) string {
 }
 
 // shuffledInstances: the reference exchanges instances of an anonymous clone, or
-// moves one, or a bundle's container, to where we have none start.
+// moves an instance of a clone, or a bundle's container, to where we have none start.
 func shuffledInstances(c Comparison) bool {
 	return c.Facts.Shuffled || slices.ContainsFunc(c.Facts.Moved, func(start string) bool { return slices.Contains(c.Lines, "- "+start) })
 }
@@ -101,7 +102,7 @@ func tooManyInstances(c Comparison) bool {
 }
 
 // unrunnableProbe: the reference stops a clone because some instance cannot be
-// probed, or, where a node is pending, does not start one again that must restart.
+// probed, or all that differs, where a node is pending, is what clones start.
 func unrunnableProbe(c Comparison) bool {
 	pending, inClone := false, map[string]bool{}
 	c.Document.each("node_state", func(n *Element) { pending = pending || n.Attr("join") == "pending" })
@@ -109,12 +110,8 @@ func unrunnableProbe(c Comparison) bool {
 		e.each("primitive", func(p *Element) { inClone[p.Attr("id")] = true })
 	})
 	return c.Facts.ProbeStops || pending && !slices.ContainsFunc(c.Lines, func(line string) bool {
-		words := strings.Fields(strings.TrimPrefix(line, "state "))
-		resource := words[1]
-		if !strings.HasPrefix(line, "state ") {
-			resource = words[2]
-		}
-		return words[0] != "+" || !inClone[stripInstance(resource)]
+		words := strings.Fields(line)
+		return !inClone[stripInstance(words[2])] || words[0] != "state" && !slices.Contains([]string{"start", "monitor", "promote", "notify"}, words[1])
 	})
 }
 
@@ -144,6 +141,31 @@ func maintenanceByNode(c Comparison) bool {
 func (e *Element) has(name, value string) bool {
 	return slices.ContainsFunc(e.Children, func(block *Element) bool {
 		return slices.ContainsFunc(block.Children, func(p *Element) bool { return p.Attr("name") == name && p.Attr("value") == value })
+	})
+}
+
+// circleThroughGuest: a resource that creates a guest is ordered after, or placed
+// with, something that could run in the guest, and what differs has to do with that.
+func circleThroughGuest(c Comparison) bool {
+	guests := map[string]string{} // guest nodes by the resources that create them
+	c.Document.each("primitive", func(p *Element) {
+		p.each("nvpair", func(v *Element) {
+			if v.Attr("name") == "remote-node" {
+				guests[p.Attr("id")] = v.Attr("value")
+			}
+		})
+	})
+	var inCircle []string
+	note := func(id string) {
+		if n := guests[id]; n != "" {
+			inCircle = append(inCircle, n)
+		}
+	}
+	c.Document.each("rsc_colocation", func(k *Element) { note(k.Attr("rsc")) })
+	c.Document.each("rsc_order", func(k *Element) { note(k.Attr("then")) })
+	c.Document.each("resource_ref", func(r *Element) { note(r.Attr("id")) })
+	return slices.ContainsFunc(c.Lines, func(line string) bool {
+		return slices.ContainsFunc(inCircle, func(name string) bool { return slices.Contains(strings.Fields(line), name) })
 	})
 }
 

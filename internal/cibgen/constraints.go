@@ -191,6 +191,9 @@ func (g *generator) colocation() {
 	if (d.kind == "clone" || d.kind == "promotable") && p.kind != d.kind {
 		return // for the same reason as with locations
 	}
+	if (d.kind == "bundle" || p.kind == "bundle") && !g.chance(25) || d.kind == "guest" {
+		return // bundles' it understands differently; what creates a guest may wait for what goes there
+	}
 	if e.Attr("score") != "INFINITY" {
 		// It does not scale preferences along chains, nor for groups and bundles.
 		if d.grouped || d.kind == "bundle" || d.isPrimary || p.prefers || d.isDependent {
@@ -230,7 +233,7 @@ func (g *generator) sets(preferring bool, extra func(*Element, []*topSpec)) []*E
 	order := g.Perm(len(g.tops))
 	if !preferring {
 		order = slices.DeleteFunc(order, func(i int) bool {
-			return g.tops[i].prefers || g.tops[i].kind == "group" || g.tops[i].kind == "bundle"
+			return g.tops[i].prefers || slices.Contains([]string{"group", "bundle", "guest"}, g.tops[i].kind)
 		})
 	}
 	order = order[:min(len(order), 2+g.IntN(5))]

@@ -48,6 +48,7 @@ type nodeSpec struct {
 	id, name string
 	kind     string // cluster, remote, guest
 	up       bool
+	resting  bool     // in maintenance
 	state    *Element // node_state
 	attrs    *Element // instance_attributes of the transient attributes
 	history  *Element // lrm_resources
@@ -278,7 +279,7 @@ func (g *generator) nodeState(n *nodeSpec, coordinator bool) {
 	case roll < 90:
 		g.feature("node-process-lost")
 		set("true", "offline", "member", "member")
-	case roll < 94:
+	case roll < 92:
 		g.feature("node-pending")
 		set("true", "online", "pending", pick(g, []string{"member", "down"}))
 	default:

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/xml"
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ func (g *generator) makeHistory() {
 		g.ticketState()
 		return
 	}
+	g.findResting()
 	for _, t := range g.tops {
 		switch t.kind {
 		case "bundle":
@@ -104,6 +106,20 @@ func (g *generator) bundleHistory(t *topSpec) {
 	}
 }
 
+// findResting notes which nodes are in maintenance.
+func (g *generator) findResting() {
+	g.nodesElement.each("node", func(e *Element) {
+		for _, n := range g.nodes {
+			n.resting = n.resting || n.id == e.Attr("id") && e.has("maintenance", "true")
+		}
+	})
+	for _, p := range g.prims {
+		for _, n := range g.nodes {
+			n.resting = n.resting || p.remote && n.id == p.id && (p.element.has("maintenance", "true") || p.element.has("is-managed", "false"))
+		}
+	}
+}
+
 func (g *generator) ticketState() {
 	if len(g.tickets) == 0 {
 		return
@@ -120,9 +136,15 @@ func (g *generator) ticketState() {
 // primitiveHistory: active at home, known to be stopped elsewhere, with what may
 // go wrong.
 func (g *generator) primitiveHistory(p *primSpec, home *nodeSpec, active bool) {
+	// What is active on a node in maintenance, crm_simulate 2.1.5 goes on to monitor
+	// elsewhere.
+	everywhere := slices.ContainsFunc(p.monitors, func(m monitorSpec) bool { return m.role == "Stopped" })
+	active = active && !(home.resting && everywhere)
 	var second *nodeSpec
-	if active && g.maybe(4, "multiply-active") {
-		second = pick(g, g.nodes)
+	if active && !home.resting && g.maybe(4, "multiply-active") {
+		if second = pick(g, g.nodes); second.resting {
+			second = nil
+		}
 	}
 	for _, n := range g.nodes {
 		if n.history == nil || n.kind != "cluster" && (p.remote || p.class == "stonith" || p.kind == "VirtualDomain") {
@@ -143,7 +165,7 @@ func (g *generator) primitiveHistory(p *primSpec, home *nodeSpec, active bool) {
 // migration makes a live migration away from home in some stage of its course.
 func (g *generator) migration(p *primSpec, home *nodeSpec) {
 	target := pick(g, g.nodes)
-	if target == home || target.history == nil || target.kind != "cluster" || home.kind != "cluster" {
+	if target == home || target.resting || home.resting || target.history == nil || target.kind != "cluster" || home.kind != "cluster" {
 		return
 	}
 	g.feature("migration-in-history")

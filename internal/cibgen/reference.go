@@ -36,7 +36,7 @@ type Facts struct {
 	Shuffled bool
 
 	// Moved are the starts, as in Outcome.Actions, of what stops elsewhere: of
-	// instances of anonymous clones and of bundles' containers.
+	// instances of clones and of bundles' containers.
 	Moved []string
 
 	// ProbeStops: a resource stops because something cannot be probed.
@@ -298,14 +298,18 @@ func shuffled(transitions *Element, unique map[string]bool) (exchanged bool, mov
 		a.each("primitive", func(p *Element) {
 			id, node := instanceOf(p), a.Attr("on_node")
 			base := stripInstance(id)
-			if id == base && !strings.Contains(id, "-docker-") || unique[base] && !strings.Contains(id, "-docker-") {
+			if id == base && !strings.Contains(id, "-docker-") {
 				return
+			}
+			where := base + " " + node
+			if unique[base] {
+				where = id + " " + node // another instance is no exchange
 			}
 			switch a.Attr("operation") {
 			case "stop":
-				stopped[base+" "+node], from[id] = id, node
+				stopped[where], from[id] = id, node
 			case "start":
-				started[base+" "+node], to[id] = id, node
+				started[where], to[id] = id, node
 			}
 		})
 	})
