@@ -265,6 +265,9 @@ func dependentsOfGroup(c Comparison) bool {
 	}
 	return len(follows) > 0 && !slices.ContainsFunc(c.Lines, func(line string) bool {
 		words := strings.Fields(line)
+		if len(words) > 3 && follows[words[3]] {
+			return false // on a node whose connection must run with a group
+		}
 		if !follows[top[stripInstance(words[2])]] {
 			return true
 		}
