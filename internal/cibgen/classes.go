@@ -198,9 +198,12 @@ func namelessNodes(c Comparison) bool {
 			down = append(down, n)
 		}
 	}
-	named := false // a rule asks for names
-	c.Document.each("expression", func(e *Element) { named = named || e.Attr("attribute") == "#uname" })
-	return (len(down) > 1 || named) && slices.ContainsFunc(c.Lines, func(line string) bool {
+	named, asked := false, false // a rule asks for names, or for one of those
+	c.Document.each("expression", func(e *Element) {
+		named = named || e.Attr("attribute") == "#uname"
+		asked = asked || e.Attr("attribute") == "#uname" && slices.Contains(down, e.Attr("value"))
+	})
+	return asked || (len(down) > 1 || named) && slices.ContainsFunc(c.Lines, func(line string) bool {
 		return slices.ContainsFunc(down, func(name string) bool { return slices.Contains(strings.Fields(line), name) })
 	})
 }
