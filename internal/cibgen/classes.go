@@ -33,6 +33,7 @@ var Classes = []struct {
 	{"dependents-of-blocked-group", dependentsOfGroup},
 	{"group-started-before-stopped", startedBeforeStopped},
 	{"promoted-with-stopped", promotedWithStopped},
+	{"requirements-after-preferences", requiredAfter},
 	{"bundle-optional-colocation", colocatedBundle},
 	{"instances-renumbered", renumbered},
 }
@@ -334,6 +335,26 @@ func promotedWithStopped(c Comparison) bool {
 		}
 	}
 	return demoted
+}
+
+// requiredAfter: something has both required colocations and negative preferences,
+// and that is where the outcomes differ.
+func requiredAfter(c Comparison) bool {
+	required, avoids := map[string]bool{}, map[string]bool{}
+	c.Document.each("rsc_colocation", func(k *Element) {
+		switch score := k.Attr("score"); {
+		case k.Attr("rsc") == "":
+			k.each("resource_ref", func(r *Element) { required[r.Attr("id")] = true })
+		case score == "INFINITY":
+			required[k.Attr("rsc")] = true
+		case score != "-INFINITY" && strings.HasPrefix(score, "-"):
+			avoids[k.Attr("rsc")] = true
+		}
+	})
+	return slices.ContainsFunc(c.Lines, func(line string) bool {
+		id := stripInstance(strings.Fields(line)[2])
+		return required[id] && avoids[id]
+	})
 }
 
 // colocatedBundle: all that differs is about a bundle that a colocation names, and

@@ -196,7 +196,7 @@ func (g *generator) colocation() {
 	}
 	if e.Attr("score") != "INFINITY" {
 		// It does not scale preferences along chains, nor for groups and bundles.
-		if d.grouped || d.kind == "bundle" || d.isPrimary || p.prefers || d.isDependent {
+		if d.grouped || d.kind == "bundle" || d.isPrimary || p.prefers || d.isDependent && !d.prefers {
 			e.Attrs[1].Value = "INFINITY"
 		} else {
 			d.prefers = true
