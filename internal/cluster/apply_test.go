@@ -291,6 +291,9 @@ func TestLeaving(t *testing.T) {
 	w.rejected("still holds", change(b, NodeOffline))
 	w.ok(result(b, 2, "web", "stop", 0), Command{Release: &Release{IDs: []uint64{1}}}, change(b, NodeOffline))
 	w.rejected("cannot become online", change(b, NodeOnline))
+	w.ok(change(b, NodeJoining))
+	w.rejected("joining (reported false): it cannot become leaving", change(b, NodeLeaving))
+	w.ok(Command{Report: &Report{Incarnation: b}}, change(b, NodeLeaving), change(b, NodeOffline))
 	w.ok(Command{Remove: &Remove{Node: "b", RaftID: 2}})
 	w.rejected("has left the cluster", Command{Admit: &Admit{Member: Member{Name: "b", RaftID: 2}}})
 }
