@@ -153,8 +153,8 @@ func (a *applier) grantOne(g Grant) *Rejection {
 	a.s.NextGrant = max(a.s.NextGrant, 1)
 	if existing >= 0 {
 		o := &a.s.Grants[existing]
-		if !slices.Equal(o.Holders, g.Holders) {
-			// Another right: what was meant for the former one misses it.
+		if len(g.Holders) > 1 || !slices.Equal(o.Holders, g.Holders) {
+			// Another right, or another migration: what was meant for the former one misses it.
 			o.ID = a.s.NextGrant
 			a.s.NextGrant++
 		}

@@ -185,6 +185,9 @@ func (c *Core) voteTargets() []cluster.Incarnation {
 	}
 	if now-c.started >= max(startGrace, 10*c.detector.Times().Dead) {
 		for _, name := range c.two.unsure {
+			if v, _ := c.detector.Peer(now, name); v.Heard && c.related(v.Packet.Lineage) {
+				continue // it is up, and will hear us, or say why our state must not be used
+			}
 			if m := c.state.Member(name); m != nil && len(c.endingRoutes(name, c.fenceAction())) > 0 {
 				targets = append(targets, m.Incarnation)
 			}
@@ -275,7 +278,9 @@ func (c *Core) priorityOf(node string) int {
 	return sum
 }
 
-// reachFormer strikes out the former voters that a booted sole voter has heard.
+// reachFormer strikes out the former voters that a booted sole voter has reached:
+// those that hear this very incarnation, and so have compared it with what they
+// remember, and that know of nothing committed beyond the log of this node.
 func (c *Core) reachFormer() {
 	p := &c.two
 	if !p.judged {
@@ -287,9 +292,11 @@ func (c *Core) reachFormer() {
 	if len(p.unsure) == 0 && c.identity.Sure != c.self.Boot {
 		c.identity.Sure, c.disk.identity = c.self.Boot, true
 	}
+	last, _ := c.raft.Last()
 	p.unsure = slices.DeleteFunc(p.unsure, func(name string) bool {
 		v, _ := c.detector.Peer(c.now.Mono, name)
-		return v.Heard && c.related(v.Packet.Lineage) || c.state.Member(name) == nil
+		ahead := v.Packet.Lineage == c.identity.Lineage.ID && v.Packet.Commit > last && !mutant.Is("use what is torn or set back")
+		return v.Reachable && c.related(v.Packet.Lineage) && !ahead || c.state.Member(name) == nil
 	})
 }
 

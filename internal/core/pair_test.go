@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -311,6 +312,43 @@ func TestASoleVoterThatBootsWaits(t *testing.T) {
 	a.kill()
 	a.start()
 	w.until(2*time.Second, "a leads", func() bool { return w.leader() == "a" && w.runsOn("a") })
+}
+
+// A node whose disk was set back to when it was the only voter hears the other one
+// before that can object: it is not sure yet, and shoots nobody whom it hears.
+func TestAnOldSoleVoterThatHears(t *testing.T) {
+	w := newPair(t, served())
+	a, b := w.nodes["a"], w.nodes["b"]
+	b.step(event.Stopping{})
+	w.until(10*time.Second, "b has left", func() bool { return b.exit != nil && w.leader() == "a" && w.allOnline(1) })
+	w.run(time.Second)
+	old := a.store
+	old.Entries = slices.Clone(old.Entries)
+	b.start()
+	w.until(10*time.Second, "both online", func() bool { return w.allOnline(2) && w.runsOn("") })
+	w.run(3 * time.Second)
+	w.fail = true
+	a.crash()
+	a.store = old
+	w.cut[[2]string{"a", "b"}] = true // b does not hear a, and a hears b
+	w.calls = nil
+	a.start()
+	for range 40 {
+		w.run(time.Second)
+		if w.leader() == "a" {
+			t.Fatal("a leads with an old state")
+		}
+	}
+	for _, call := range w.calls {
+		if call.Target.Node == "b" {
+			t.Fatal("a has booted with an old state, hears b, and fences it")
+		}
+	}
+	w.fail = false
+	w.isolate("a", "b", false)
+	w.until(time.Minute, "b goes on alone", func() bool { return w.leader() == "b" && w.runsOn("b") && a.core == nil })
+	a.start()
+	w.until(10*time.Second, "both online", func() bool { return w.allOnline(2) && w.runsOn("b") })
 }
 
 // A node whose snapshot is of when it was the only voter, and whose log has made

@@ -47,3 +47,21 @@ func TestRegressions(t *testing.T) {
 		})
 	}
 }
+
+// TestRegressionSeeds runs whole seeds of three minutes that broke a rule.
+func TestRegressionSeeds(t *testing.T) {
+	for _, r := range []struct {
+		seed uint64
+		name string
+	}{
+		{2112721, "a disk set back to when its node was the only voter, whose node leads as soon as it hears the others"},
+		{2100118, "a migration under the grant of one that was given up"},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			t.Parallel()
+			for _, b := range Run(r.seed, Options{Length: 3 * time.Minute}).Breaches {
+				t.Errorf("seed %d: %v", r.seed, b)
+			}
+		})
+	}
+}

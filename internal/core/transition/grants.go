@@ -71,12 +71,25 @@ func (e *Engine) usable(s *step, m *cluster.Member) *cluster.Grant {
 	if _, lowered := e.lowering[g.ID]; lowered && s.role() == "Promoted" {
 		return nil
 	}
+	if s.Kind == cluster.ActionMigrateTo && !e.awaited(g) {
+		return nil // the target's word that nothing is there would hold for what is sent now
+	}
 	for _, end := range ends {
 		if _, given := e.giving[part{g.ID, end}]; given || !slices.Contains(g.Holders, end) {
 			return nil
 		}
 	}
 	return g
+}
+
+// awaited tells whether the State says, and goes on saying, that a migration under g
+// may bring its resource to the target. One that was given up is granted anew.
+func (e *Engine) awaited(g *cluster.Grant) bool {
+	if _, settling := e.settling[g.ID]; settling || len(g.Holders) < 2 {
+		return false
+	}
+	target := e.state.Member(g.Holders[1].Node)
+	return target != nil && target.Awaits(g.Instance)
 }
 
 // grant proposes, together, every grant that the walk will need and that nobody
@@ -279,6 +292,11 @@ func (e *Engine) forgetGiven() {
 		i := slices.IndexFunc(e.state.Grants, func(g cluster.Grant) bool { return g.ID == id })
 		if i < 0 || e.state.Grants[i].Role != "Promoted" {
 			delete(e.lowering, id)
+		}
+	}
+	for id := range e.settling {
+		if !slices.ContainsFunc(e.state.Grants, func(g cluster.Grant) bool { return g.ID == id && len(g.Holders) > 1 }) {
+			delete(e.settling, id)
 		}
 	}
 	for key := range e.giving {

@@ -373,6 +373,28 @@ func TestTheTargetKeepsItsPartWhileTheSourceMigrates(t *testing.T) {
 	}
 }
 
+// A migration that was given up leaves a grant of both ends, and the target has been
+// asked since: the next one needs it anew, so that the target is in doubt again.
+func TestAMigrationAfterOneThatWasGivenUp(t *testing.T) {
+	l := newLeader(t, "a", "b")
+	l.commit(cluster.Command{Grant: &cluster.GrantChange{Grants: []cluster.Grant{{Instance: "web", Role: "Started", Holders: []cluster.Incarnation{inc("a")}}}}})
+	l.begin(act("start", "web", "a"))
+	l.answer("a:web.start", 0)
+	l.commit(cluster.Command{Grant: &cluster.GrantChange{Grants: []cluster.Grant{{Instance: "web", Role: "Started", Holders: []cluster.Incarnation{inc("a"), inc("b")}}}}})
+	former := l.s.Grants[0].ID
+	l.commit(cluster.Command{Release: &cluster.Release{IDs: []uint64{former}, SourceDone: true}})
+	l.log = nil
+	l.begin(act("migrate_to", "web", "a"), act("migrate_from", "web", "b", 1))
+	l.want("[begin2 grant:web@a+b]", "a:web.migrate_to")
+	if g := l.s.GrantFor("web", "b"); g == nil || g.ID == former || !l.s.Member("b").Awaits("web") {
+		t.Fatalf("b is not in doubt while web is sent to it: %+v", g)
+	}
+	l.commit(cluster.Command{Release: &cluster.Release{IDs: []uint64{former}, SourceDone: true}}) // late, of the former migration
+	if !l.s.Member("b").Awaits("web") {
+		t.Fatal("the end of the former migration counts for this one")
+	}
+}
+
 // A new leader does not know what its predecessor ordered on a node that has not
 // reported to it yet.
 func TestNothingIsGivenBackBeforeTheReport(t *testing.T) {
