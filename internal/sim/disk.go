@@ -13,8 +13,7 @@ type disk struct {
 	stored event.Stored // what a start would find
 	writes []write      // handed out and not durable, oldest first
 	last   time.Duration
-	fail   int           // how many faults make writes fail
-	image  *event.Stored // an older copy of stored, that people may restore
+	fail   int // how many faults make writes fail
 
 	tear    bool // some sync to come is torn by a loss of power
 	tearing bool // this one is
@@ -32,7 +31,7 @@ func (d *disk) apply(p *event.Persist) {
 }
 
 func (d *disk) wipe() {
-	*d = disk{stored: event.Stored{Fresh: true}, tear: d.tear, fail: d.fail, last: d.last} // no image: people make new ones
+	*d = disk{stored: event.Stored{Fresh: true}, tear: d.tear, fail: d.fail, last: d.last}
 }
 
 // age is how long the oldest sync that has not ended takes already.
