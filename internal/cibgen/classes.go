@@ -351,10 +351,16 @@ func requiredAfter(c Comparison) bool {
 			avoids[k.Attr("rsc")] = true
 		}
 	})
-	return slices.ContainsFunc(c.Lines, func(line string) bool {
-		id := stripInstance(strings.Fields(line)[2])
-		return required[id] && avoids[id]
+	both := map[string]bool{} // primitives
+	c.Document.each("resources", func(all *Element) {
+		for _, t := range all.Children {
+			t.each("primitive", func(p *Element) {
+				id := t.Attr("id")
+				both[p.Attr("id")] = required[id] && avoids[id]
+			})
+		}
 	})
+	return slices.ContainsFunc(c.Lines, func(line string) bool { return both[stripInstance(strings.Fields(line)[2])] })
 }
 
 // colocatedBundle: all that differs is about a bundle that a colocation names, and

@@ -80,7 +80,7 @@ func (rn *run) compareEntry(r *resource, n *node, e *cluster.HistoryEntry) {
 	if !rn.applyChange(r, n, e) {
 		return
 	}
-	if count, _ := rn.failCount(r, n, true); count > 0 {
+	if count, _ := rn.ownFailCount(r, n, true); count > 0 {
 		rn.clearFailures(r, n, "action definition changed")
 	}
 }

@@ -33,7 +33,7 @@ func (rn *run) clearRemovedFailures() {
 			if !n.online {
 				continue
 			}
-			if count, _ := rn.failCount(r, n, true); count > 0 {
+			if count, _ := rn.ownFailCount(r, n, true); count > 0 {
 				clear := rn.clearFailures(r, n, "it is removed")
 				rn.order(exactly(clear), of(r, taskStop), relSeq)
 			}
