@@ -11,6 +11,7 @@ import (
 	"linuxha/internal/core/consensus"
 	"linuxha/internal/core/event"
 	"linuxha/internal/core/fencing"
+	"linuxha/internal/core/heartbeat"
 )
 
 // pairing is what a node of two voters needs to go on alone: fencing is the vote
@@ -69,10 +70,16 @@ func (c *Core) followVoters() {
 	}
 	if m := c.other(); m != nil {
 		v := c.peer(m.Name)
-		if v.Heard && v.Packet.Lineage == c.identity.Lineage.ID && v.Packet.RaftID == m.RaftID && v.Packet.Voters >= p.conf {
+		if v.Heard && v.Packet.Lineage == c.identity.Lineage.ID && v.Packet.RaftID == m.RaftID && v.Packet.Voters >= p.conf && c.namesUs(&v.Packet) {
 			p.seen = p.conf
 		}
 	}
+}
+
+// namesUs tells whether a packet says that its sender hears this very incarnation:
+// one that was under way since before, or is replayed, does not.
+func (c *Core) namesUs(p *heartbeat.Packet) bool {
+	return slices.ContainsFunc(p.Heard, func(h heartbeat.Heard) bool { return h.Node == c.self.Node && h.Counter == c.self.Counter })
 }
 
 // keepPair goes for the vote when the other one of two voters is lost, and for
