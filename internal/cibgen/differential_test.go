@@ -136,9 +136,12 @@ func TestKnownDifferences(t *testing.T) {
 // TestDocuments compares decisions on the documents that -documents names, such
 // as those that an earlier run kept, and with -keep makes them smaller.
 func TestDocuments(t *testing.T) {
+	if *documents == "" {
+		return // nothing was asked for
+	}
 	program, err := exec.LookPath("crm_simulate")
-	if err != nil || *documents == "" {
-		t.Skip("crm_simulate is not installed, or no -documents are given")
+	if err != nil {
+		t.Skip("crm_simulate is not installed")
 	}
 	files, err := filepath.Glob(*documents)
 	if err != nil {

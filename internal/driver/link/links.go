@@ -81,7 +81,7 @@ func Open(o Options) (*Links, error) {
 func (l *Links) SetPeers(peers map[string][]netip.AddrPort) { l.peers.Store(&peers) }
 
 // Send sets what the thread sends from now on. What others must know soon (a
-// new term or leader, whom we hear, a leave) is sent at once.
+// new term or leader, whom we hear, a leave, which voters we have synced) is sent at once.
 func (l *Links) Send(h *event.Heartbeat) {
 	before := l.content.Swap(h)
 	if before == nil || urgent(&before.Packet, &h.Packet) {
@@ -90,7 +90,7 @@ func (l *Links) Send(h *event.Heartbeat) {
 }
 
 func urgent(old, new *heartbeat.Packet) bool {
-	if old.Term != new.Term || old.Leader != new.Leader || old.Leaving != new.Leaving || old.Lineage != new.Lineage ||
+	if old.Term != new.Term || old.Leader != new.Leader || old.Leaving != new.Leaving || old.Lineage != new.Lineage || old.Voters != new.Voters ||
 		old.Interval != new.Interval || len(old.Heard) != len(new.Heard) {
 		return true
 	}
