@@ -70,6 +70,7 @@ func runDemo(ctx context.Context, spec lab.Spec, detection string, keep bool, sa
 		return nil, fmt.Errorf("find this program's file: %w", err)
 	}
 	say(fmt.Sprintf("booting %d hosts and a client", spec.Nodes))
+	spec.Temporary = !keep
 	l, err := lab.Up(ctx, spec, binary)
 	if err != nil {
 		return nil, err

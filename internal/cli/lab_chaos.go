@@ -79,6 +79,7 @@ func runChaos(ctx context.Context, spec lab.Spec, o lab.ChaosOptions, keep bool,
 	if err != nil {
 		return nil, fmt.Errorf("find this program's file: %w", err)
 	}
+	spec.Temporary = !keep
 	l, err := lab.Up(ctx, spec, binary)
 	if err != nil {
 		return nil, err

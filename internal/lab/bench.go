@@ -60,7 +60,7 @@ func RunBench(ctx context.Context, name, binary string, runs int, say func(strin
 	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
 		b.Load = strings.Join(strings.Fields(string(load))[:3], " ")
 	}
-	spec := Spec{Name: name, Nodes: 3, Links: 2}
+	spec := Spec{Name: name, Nodes: 3, Links: 2, Temporary: true}
 
 	say("forming clusters")
 	var starts, syncs []float64

@@ -17,7 +17,7 @@ import (
 
 func TestDownLeavesNothing(t *testing.T) {
 	labtest.Need(t)
-	spec := lab.Spec{Name: labtest.Name(), Nodes: 2, Links: 2}
+	spec := lab.Spec{Name: labtest.Name(), Nodes: 2, Links: 2, Temporary: true}
 	l, err := lab.Up(t.Context(), spec, labtest.Binary(t))
 	must(t, err)
 	background(t, l, "host1", "tcp")
@@ -54,6 +54,60 @@ func TestFailedUpLeavesNothing(t *testing.T) {
 	}
 }
 
+// A temporary lab does not outlive the process that made it, however that ends; one
+// whose supervisor was killed as well is cleared away by the next lab.
+func TestTemporaryLabEndsWithItsMaker(t *testing.T) {
+	labtest.Need(t)
+	binary := labtest.Binary(t)
+	make := func() (*exec.Cmd, *lab.Lab) {
+		name := labtest.Name()
+		maker := exec.Command(binary, "lab", "chaos", "--name", name, "--nodes", "2", "--minutes", "10")
+		must(t, maker.Start())
+		var l *lab.Lab
+		labtest.Eventually(t, patience, "the lab stands", func() bool {
+			var err error
+			if l, err = lab.Open(name); err != nil {
+				return false
+			}
+			_, err = l.Status()
+			return err == nil
+		})
+		return maker, l
+	}
+	kill := func(maker *exec.Cmd) {
+		must(t, maker.Process.Kill())
+		_ = maker.Wait()
+	}
+	maker, l := make()
+	background(t, l, "host1", "tcp")
+	kill(maker)
+	labtest.Eventually(t, patience, "the lab's directory is gone", func() bool {
+		_, err := os.Lstat(l.Dir())
+		return err != nil
+	})
+	labtest.Eventually(t, patience, "the supervisor is gone", func() bool { return len(supervisors(t, l)) == 0 })
+	labtest.NothingLeft(t, l.Spec.Name)
+
+	maker, l = make()
+	must(t, syscall.Kill(supervisors(t, l)[0], syscall.SIGKILL))
+	kill(maker)
+	if _, err := os.Lstat(l.Dir()); err != nil {
+		t.Fatalf("nobody was left to clear it away: %v", err)
+	}
+	kept, err := lab.Up(t.Context(), lab.Spec{Name: labtest.Name(), Nodes: 1, Links: 1}, binary)
+	must(t, err)
+	labtest.Guard(t, kept)
+	labtest.NothingLeft(t, l.Spec.Name)
+
+	// What is not temporary stays, though nobody runs it any more.
+	must(t, syscall.Kill(supervisorPID(t, kept), syscall.SIGKILL))
+	labtest.Eventually(t, patience, "the supervisor is gone", func() bool { return len(supervisors(t, kept)) == 0 })
+	labtest.Up(t, lab.Spec{Nodes: 1, Links: 1})
+	if _, err := lab.Open(kept.Spec.Name); err != nil {
+		t.Errorf("a lab was cleared away that is not temporary: %v", err)
+	}
+}
+
 func TestDownAfterTheSupervisorWasKilled(t *testing.T) {
 	l := labtest.Up(t, lab.Spec{Nodes: 2, Links: 2})
 	background(t, l, "host1", "tcp")
@@ -74,8 +128,8 @@ func TestDownAfterTheSupervisorHung(t *testing.T) {
 	must(t, syscall.Kill(supervisorPID(t, l), syscall.SIGSTOP))
 }
 
-// supervisorPID finds the lab's supervisor from outside.
-func supervisorPID(t *testing.T, l *lab.Lab) int {
+// supervisors finds the lab's supervisor, if it has one, from outside.
+func supervisors(t *testing.T, l *lab.Lab) (pids []int) {
 	t.Helper()
 	commands, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	must(t, err)
@@ -86,11 +140,19 @@ func supervisorPID(t *testing.T, l *lab.Lab) int {
 		}
 		var pid int
 		if _, err := fmt.Sscanf(path, "/proc/%d/", &pid); err == nil {
-			return pid
+			pids = append(pids, pid)
 		}
 	}
-	t.Fatal("no supervisor process")
-	return 0
+	return pids
+}
+
+func supervisorPID(t *testing.T, l *lab.Lab) int {
+	t.Helper()
+	pids := supervisors(t, l)
+	if len(pids) != 1 {
+		t.Fatalf("supervisor processes: %v, want one", pids)
+	}
+	return pids[0]
 }
 
 // Whenever the command that makes a lab is killed, 'ha lab down' clears it away.

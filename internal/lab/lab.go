@@ -74,6 +74,9 @@ type Spec struct {
 	Watchdog bool `json:"watchdog,omitempty"`
 	// Witness: the last node of a cluster made here votes and runs nothing.
 	Witness bool `json:"witness,omitempty"`
+	// Temporary: it ends with the process that made it, however that ends, and
+	// leaves nothing.
+	Temporary bool `json:"temporary,omitempty"`
 }
 
 var labName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
@@ -148,6 +151,7 @@ func (h hostID) mac(link int) [6]byte { return [6]byte{2, 0x77, 0, 0, byte(link)
 type directory string
 
 func (d directory) spec() string       { return filepath.Join(string(d), "lab.json") }
+func (d directory) lock() string       { return filepath.Join(string(d), "lock") } // see abandoned.go
 func (d directory) binary() string     { return filepath.Join(string(d), "ha") }
 func (d directory) control() string    { return filepath.Join(string(d), "control") }
 func (d directory) power() string      { return filepath.Join(string(d), "power") }  // directory, bound into each host
@@ -183,8 +187,9 @@ func Directory(name string) string {
 
 // Lab is a lab that stands, or that stood and was left half-way.
 type Lab struct {
-	Spec Spec
-	dir  directory
+	Spec     Spec
+	dir      directory
+	lifeline *os.File // of a temporary lab: it ends when this is closed
 }
 
 // Open finds the lab of that name.

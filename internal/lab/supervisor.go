@@ -32,10 +32,14 @@ type supervisor struct {
 	downErr      error
 }
 
-// lifeline is the descriptor by which the supervisor knows whether the command
-// that started it still lives: it says what happened there, and ends at once if
-// that command ends before having said "keep".
-const lifeline = 3
+// Descriptors of the supervisor.
+const (
+	// lifeline tells it whether the process that made the lab still lives: it says
+	// what happened there, and ends if that one ends before having said "keep".
+	lifeline = 3
+	// lockHeld is the lab's lock, which it holds as long as it lives.
+	lockHeld = 4
+)
 
 // superviseMain is the supervisor's process: argv is its face and the lab's
 // directory. It is the init process of the lab's process namespace, so that its
@@ -46,19 +50,22 @@ func superviseMain(args []string) int {
 		fmt.Fprintln(os.Stderr, faceSupervisor+" is started by 'ha lab up'")
 		return 2
 	}
+	unix.CloseOnExec(lifeline)
+	unix.CloseOnExec(lockHeld)
 	s, listeners, err := newSupervisor(directory(args[1]))
 	if err != nil {
 		fmt.Fprintln(line, err)
 		return 1
 	}
-	kept := make(chan bool, 1)
 	go func() {
-		answer, _ := bufio.NewReader(line).ReadString('\n')
-		line.Close()
-		if answer != "keep\n" {
-			os.Exit(1)
+		if answer, _ := bufio.NewReader(line).ReadString('\n'); answer == "keep\n" {
+			line.Close()
+			return
 		}
-		kept <- true
+		if s.spec.Temporary {
+			s.clearAway()
+		}
+		os.Exit(1)
 	}()
 	if err := s.powerAllOn(); err != nil {
 		fmt.Fprintln(line, err)
@@ -67,7 +74,6 @@ func superviseMain(args []string) int {
 	go s.serve(listeners[0], false)
 	go s.serve(listeners[1], true)
 	fmt.Fprintln(line, "ok")
-	<-kept
 
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)

@@ -21,7 +21,7 @@ import (
 const upTimeout = 60 * time.Second
 
 // Up makes a lab and boots its hosts with the given ha binary. What fails
-// half-way is taken down again.
+// half-way is taken down again, and so is what others have left of temporary labs.
 func Up(ctx context.Context, spec Spec, binary string) (l *Lab, err error) {
 	if err := spec.Validate(); err != nil {
 		return nil, err
@@ -30,6 +30,7 @@ func Up(ctx context.Context, spec Spec, binary string) (l *Lab, err error) {
 	if err := checkDirectory(dir); err != nil {
 		return nil, err
 	}
+	clearAbandoned(ctx)
 	if err := os.Mkdir(string(dir), 0o700); errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("lab %q exists already: choose another --name, or 'ha lab down --name %s' first", spec.Name, spec.Name)
 	} else if err != nil {
@@ -41,6 +42,12 @@ func Up(ctx context.Context, spec Spec, binary string) (l *Lab, err error) {
 			err = errors.Join(err, l.Down(context.WithoutCancel(ctx)))
 		}
 	}()
+	// Before the description: whoever finds that finds the lock held, or nobody left.
+	lock, err := lockDirectory(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Close()
 	text, err := json.MarshalIndent(spec, "", "  ")
 	if err != nil {
 		return nil, err
@@ -64,48 +71,60 @@ func Up(ctx context.Context, spec Spec, binary string) (l *Lab, err error) {
 	if _, err := createCgroup(dir); err != nil {
 		return nil, err
 	}
-	err = startSupervisor(ctx, dir)
+	l.lifeline, err = startSupervisor(ctx, dir, lock)
+	if err != nil || spec.Temporary {
+		return l, err
+	}
+	if _, err = l.lifeline.WriteString("keep\n"); err != nil {
+		err = fmt.Errorf("keep the lab: %w", err)
+	}
+	l.lifeline.Close()
 	return l, err
 }
 
 // startSupervisor starts the lab's power supervisor and returns when all hosts
-// are on.
-func startSupervisor(ctx context.Context, dir directory) error {
+// are on. The supervisor ends when the line that is returned ends before it was
+// told to keep the lab.
+func startSupervisor(ctx context.Context, dir directory, lock *os.File) (line *os.File, err error) {
 	log, err := os.OpenFile(dir.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		return fmt.Errorf("open the lab's log: %w", err)
+		return nil, fmt.Errorf("open the lab's log: %w", err)
 	}
 	defer log.Close()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("make the supervisor's lifeline: %w", err)
+		return nil, fmt.Errorf("make the supervisor's lifeline: %w", err)
 	}
 	if err := unix.SetNonblock(pair[0], true); err != nil {
-		return fmt.Errorf("make the supervisor's lifeline: %w", err)
+		return nil, fmt.Errorf("make the supervisor's lifeline: %w", err)
 	}
 	line, theirs := os.NewFile(uintptr(pair[0]), "lifeline"), os.NewFile(uintptr(pair[1]), "lifeline")
-	defer line.Close()
+	defer func() {
+		if err != nil {
+			line.Close()
+		}
+	}()
 
-	cmd, err := supervisorProcess(dir, log, theirs)
+	cmd, err := supervisorProcess(dir, log, theirs, lock)
 	// A process that was forked while the program was being written holds it open
 	// until it runs another.
 	for try := 0; errors.Is(err, syscall.ETXTBSY) && try < 100; try++ {
 		time.Sleep(10 * time.Millisecond)
-		cmd, err = supervisorProcess(dir, log, theirs)
+		cmd, err = supervisorProcess(dir, log, theirs, lock)
 	}
 	theirs.Close()
 	if err != nil {
 		if errors.Is(err, fs.ErrPermission) && os.Getuid() != 0 {
-			return fmt.Errorf("this kernel keeps user namespaces from ordinary users: run 'ha lab' as root (%w)", err)
+			return nil, fmt.Errorf("this kernel keeps user namespaces from ordinary users: run 'ha lab' as root (%w)", err)
 		}
-		return fmt.Errorf("start the lab's supervisor: %w", err)
+		return nil, fmt.Errorf("start the lab's supervisor: %w", err)
 	}
 	// It outlives this process; while that lasts its end is to be collected.
 	go func() { _ = cmd.Wait() }()
 
 	defer context.AfterFunc(ctx, func() { line.Close() })()
 	if err := line.SetDeadline(time.Now().Add(upTimeout)); err != nil {
-		return fmt.Errorf("await the lab's supervisor: %w", err)
+		return nil, fmt.Errorf("await the lab's supervisor: %w", err)
 	}
 	answers := bufio.NewReader(line)
 	var said []string
@@ -121,26 +140,23 @@ func startSupervisor(ctx context.Context, dir directory) error {
 			continue
 		}
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return nil, ctx.Err()
 		}
 		if len(said) == 0 {
 			said = []string{lastLines(dir.log(), 3)}
 		}
-		return fmt.Errorf("boot the lab: %s", strings.Join(said, "; "))
+		return nil, fmt.Errorf("boot the lab: %s", strings.Join(said, "; "))
 	}
-	if _, err := line.WriteString("keep\n"); err != nil {
-		return fmt.Errorf("keep the lab: %w", err)
-	}
-	return nil
+	return line, line.SetDeadline(time.Time{})
 }
 
 // supervisorProcess starts the supervisor's process.
-func supervisorProcess(dir directory, log, line *os.File) (*exec.Cmd, error) {
+func supervisorProcess(dir directory, log, line, lock *os.File) (*exec.Cmd, error) {
 	cmd := exec.Command(dir.binary())
 	cmd.Args = []string{faceSupervisor, string(dir)}
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.ExtraFiles = []*os.File{line}
+	cmd.ExtraFiles = []*os.File{line, lock}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setsid:     true,
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET,
@@ -192,6 +208,9 @@ func (l *Lab) Down(ctx context.Context) error {
 	}
 	if err := removeAll(string(l.dir)); err != nil {
 		return fmt.Errorf("remove the lab's files: %w", err)
+	}
+	if l.lifeline != nil {
+		l.lifeline.Close()
 	}
 	return nil
 }

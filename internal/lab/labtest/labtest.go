@@ -83,12 +83,12 @@ func Need(t testing.TB) {
 // Name returns a lab name that no other test has.
 func Name() string { return fmt.Sprintf("t%d-%d", os.Getpid(), count.Add(1)) }
 
-// Up makes a lab for the test and takes it down after it. The name in spec is
-// ignored.
+// Up makes a lab for the test and takes it down after it, or when the test's process
+// is killed. The name in spec is ignored.
 func Up(t testing.TB, spec lab.Spec) *lab.Lab {
 	t.Helper()
 	Need(t)
-	spec.Name = Name()
+	spec.Name, spec.Temporary = Name(), true
 	l, err := lab.Up(context.Background(), spec, Binary(t))
 	if err != nil {
 		t.Fatal(err)
