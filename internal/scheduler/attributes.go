@@ -49,7 +49,7 @@ func (rn *run) attributeSet(set *cluster.AttrSet, c ruleContext, into map[string
 		p := &set.Pairs[i]
 		name, value := p.Name, p.Value
 		if p.Ref != "" {
-			target := rn.references().pairs[p.Ref]
+			target := rn.references().Pairs[p.Ref]
 			if target == nil {
 				continue
 			}
@@ -79,106 +79,24 @@ func (rn *run) ruled(sets []cluster.AttrSet) bool {
 
 // resolveSet follows a block that stands for another; nil if that does not exist.
 func (rn *run) resolveSet(set *cluster.AttrSet) *cluster.AttrSet {
-	for range 8 { // references to references end somewhere, or mean nothing
-		if set == nil || set.Ref == "" {
-			return set
-		}
-		set = rn.references().sets[set.Ref]
+	if set == nil || set.Ref == "" {
+		return set
 	}
-	return nil
+	return rn.references().Set(set)
 }
 
 // resolveOperation follows an operation that stands for another.
 func (rn *run) resolveOperation(op *cluster.Operation) *cluster.Operation {
-	for range 8 {
-		if op == nil || op.Ref == "" {
-			return op
-		}
-		op = rn.references().operations[op.Ref]
+	if op == nil || op.Ref == "" {
+		return op
 	}
-	return nil
-}
-
-// referable finds what configuration elements refer to by id.
-type referable struct {
-	sets       map[string]*cluster.AttrSet
-	pairs      map[string]*cluster.NVPair
-	rules      map[string]*cluster.Rule
-	operations map[string]*cluster.Operation
-	resources  map[string]*cluster.Resource
+	return rn.references().Operation(op)
 }
 
 // references indexes the configuration the first time that something refers.
-func (rn *run) references() *referable {
-	if rn.refs != nil {
-		return rn.refs
+func (rn *run) references() *cluster.References {
+	if rn.refs == nil {
+		rn.refs = cluster.NewReferences(rn.config)
 	}
-	x := &referable{
-		sets: map[string]*cluster.AttrSet{}, pairs: map[string]*cluster.NVPair{}, rules: map[string]*cluster.Rule{},
-		operations: map[string]*cluster.Operation{}, resources: map[string]*cluster.Resource{},
-	}
-	rn.refs = x
-	c := rn.config
-	for _, sets := range [][]cluster.AttrSet{c.Options, c.ResourceDefaults, c.OperationDefaults} {
-		x.addSets(sets)
-	}
-	for i := range c.Nodes {
-		x.addSets(c.Nodes[i].Attributes)
-		x.addSets(c.Nodes[i].Utilization)
-	}
-	x.addResources(c.Resources)
-	x.addResources(c.Templates)
-	for i := range c.Locations {
-		for j := range c.Locations[i].Rules {
-			x.addRule(&c.Locations[i].Rules[j])
-		}
-	}
-	return x
-}
-
-func (x *referable) addResources(resources []cluster.Resource) {
-	for i := range resources {
-		r := &resources[i]
-		x.resources[r.ID] = r
-		x.addSets(r.Meta)
-		x.addSets(r.Params)
-		x.addSets(r.Utilization)
-		for j := range r.Operations {
-			op := &r.Operations[j]
-			if op.ID != "" {
-				x.operations[op.ID] = op
-			}
-			x.addSets(op.Meta)
-			x.addSets(op.Params)
-		}
-		x.addResources(r.Children)
-	}
-}
-
-func (x *referable) addSets(sets []cluster.AttrSet) {
-	for i := range sets {
-		set := &sets[i]
-		if set.ID != "" {
-			x.sets[set.ID] = set
-		}
-		for j := range set.Pairs {
-			if p := &set.Pairs[j]; p.ID != "" {
-				x.pairs[p.ID] = p
-			}
-		}
-		if set.Rule != nil {
-			x.addRule(set.Rule)
-		}
-	}
-}
-
-func (x *referable) addRule(rule *cluster.Rule) {
-	if rule.ID != "" {
-		x.rules[rule.ID] = rule
-	}
-	for i := range rule.Conditions {
-		if nested := rule.Conditions[i].Rule; nested != nil {
-			x.addRule(nested)
-		}
-	}
+	return rn.refs
 }

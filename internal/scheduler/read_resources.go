@@ -101,7 +101,7 @@ func enclosingClone(r *resource) *resource {
 // withTemplate merges a primitive's template into it (SEMANTICS 3, templates).
 func (rn *run) withTemplate(c *cluster.Resource) *cluster.Resource {
 	if c.OpsRef != "" {
-		if owner := rn.references().resources[c.OpsRef]; owner != nil {
+		if owner := rn.references().Resources[c.OpsRef]; owner != nil {
 			merged := *c
 			merged.Operations = append(append([]cluster.Operation(nil), owner.Operations...), c.Operations...)
 			c = &merged
@@ -110,7 +110,7 @@ func (rn *run) withTemplate(c *cluster.Resource) *cluster.Resource {
 	if c.Template == "" {
 		return c
 	}
-	t := rn.references().resources[c.Template]
+	t := rn.references().Resources[c.Template]
 	if t == nil {
 		rn.warn("resource " + c.ID + " is made from template " + c.Template + ", which does not exist")
 		return c
@@ -192,7 +192,7 @@ func (rn *run) mayBeUnique(c *cluster.Resource) bool {
 	}
 	agent := c.Agent
 	if c.Template != "" {
-		if t := rn.references().resources[c.Template]; t != nil {
+		if t := rn.references().Resources[c.Template]; t != nil {
 			agent = t.Agent
 		}
 	}

@@ -33,13 +33,10 @@ func (rn *run) passes(rule *cluster.Rule, c ruleContext) bool {
 
 // resolveRule follows a rule that stands for another.
 func (rn *run) resolveRule(rule *cluster.Rule) *cluster.Rule {
-	for range 8 {
-		if rule == nil || rule.Ref == "" {
-			return rule
-		}
-		rule = rn.references().rules[rule.Ref]
+	if rule == nil || rule.Ref == "" {
+		return rule
 	}
-	return nil
+	return rn.references().Rule(rule)
 }
 
 func (rn *run) holds(cond *cluster.Condition, c ruleContext) bool {

@@ -34,7 +34,7 @@ type run struct {
 	deferredFailures []deferredCheck      // failures whose parameters can be compared only after placement
 	guests           []guest              // found while reading nodes; each implies a connection
 	defaultOps       map[opKey]*operation // of operations that are not configured
-	refs             *referable           // what configuration elements refer to, once needed
+	refs             *cluster.References  // what configuration elements refer to, once needed
 
 	locations   []*location
 	colocations []*colocation
