@@ -82,9 +82,11 @@ func (c *Core) answerContacts() {
 		if c.lead.term != term {
 			return
 		}
-		k.until, k.had = max(k.until, asked+c.lease()), true
+		// A lost node is never given contact, also by itself.
+		if self := c.state.Member(c.self.Node); self == nil || self.State != cluster.NodeLost || self.Incarnation.Boot != c.self.Boot {
+			k.until, k.had = max(k.until, asked+c.lease()), true
+		}
 		for _, w := range list {
-			// A lost node is never given contact.
 			if m := c.state.Member(w.from.Node); m != nil && m.Incarnation == w.from && (m.State != cluster.NodeLost && !m.Off() || mutant.Is("give lost nodes contact")) {
 				k.served[w.from.Node] = w.from.Counter
 				c.send(w.from.Node, event.Message{For: w.from, Contact: &event.Contact{SentAt: w.sentAt, Answer: true}})

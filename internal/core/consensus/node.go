@@ -13,6 +13,8 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 	"go.etcd.io/raft/v3/tracker"
 	"google.golang.org/protobuf/proto"
+
+	"linuxha/internal/cluster/mutant"
 )
 
 const (
@@ -55,6 +57,8 @@ type Node struct {
 		commit uint64
 		conf   uint64 // index of the newest voter change applied and synced
 	}
+	changes  []uint64 // indices of voter changes in the log whose commit is not synced, ascending
+	withheld bool     // a commit index was told to somebody lower than it is
 	reads    uint64
 	sending  map[uint64]int // ticks since a snapshot was sent, by receiver
 	patience int            // ticks that its answer may take
@@ -125,6 +129,7 @@ func New(s Start) (*Node, error) {
 		return nil, fmt.Errorf("restore hard state: %w", err)
 	}
 	n.synced.commit, n.synced.conf = n.hard.GetCommit(), n.confAt
+	n.noteChanges(s.Entries)
 	n.raw, err = raft.NewRawNode(&raft.Config{
 		ID: s.ID, ElectionTick: max(s.ElectionTicks, 3), HeartbeatTick: 1,
 		Storage: n.log, Applied: n.applied, AsyncStorageWrites: true,
@@ -348,11 +353,41 @@ func (n *Node) takeOnce(out *Output) error {
 					return err
 				}
 			default:
+				n.withhold(m)
 				out.Messages = append(out.Messages, m)
 			}
 		}
 	}
 	return n.release(out)
+}
+
+// noteChanges follows which voter changes the log holds whose commit is not on the
+// disk: entries replace whatever the log had from their first index on.
+func (n *Node) noteChanges(entries []*raftpb.Entry) {
+	if len(entries) > 0 {
+		first := entries[0].GetIndex()
+		n.changes = slices.DeleteFunc(n.changes, func(at uint64) bool { return at >= first })
+	}
+	for _, e := range entries {
+		if e.GetType() != raftpb.EntryNormal && e.GetIndex() > n.synced.commit {
+			n.changes = append(n.changes, e.GetIndex())
+		}
+	}
+}
+
+// withhold keeps from m that a voter change is committed, until this node's disk
+// knows it too. Who applies the change may need no vote of others any more, or have
+// none himself; if the leader alone knew that, and forgot it in a loss of power,
+// neither could be elected: it by the voters of before, they by those of after.
+// Raft takes a lower commit index for what a slower leader would have said.
+func (n *Node) withhold(m *raftpb.Message) {
+	if t := m.GetType(); t != raftpb.MsgApp && t != raftpb.MsgHeartbeat || len(n.changes) == 0 || m.GetCommit() < n.changes[0] {
+		return
+	}
+	if mutant.Is("let go what covers a change of voters before it is synced") {
+		return
+	}
+	m.Commit, n.withheld = proto.Uint64(n.changes[0]-1), true
 }
 
 // apply hands out committed entries, and tells Raft that they are applied.
