@@ -23,8 +23,8 @@ func newLabChaos(l *labOptions) *cobra.Command {
 		Use:   "chaos",
 		Short: "Break a cluster at random, and check that it keeps its promises",
 		Long: `Make a cluster on a lab of its own, let a client write through a service that it
-protects, and break one thing after the other at random: crashes, cuts (one-way
-too), pauses, loss, killed daemons. Ownership is looked at 100 times a second on
+protects, have a guest migrate live, and break one thing after the other at
+random: crashes, cuts (one-way too), pauses, loss, killed daemons. Ownership is looked at 100 times a second on
 the hosts themselves. The exit code is 0 only if there never were two owners, no
 acknowledged write was lost, and all recovered.`,
 		Example: `  ha lab chaos --minutes 10 --seed 7
@@ -114,6 +114,7 @@ func printChaos(out io.Writer, r *lab.ChaosReport) {
 	for _, name := range names {
 		fmt.Fprintf(out, " %s %d", name, r.Faults[name])
 	}
+	fmt.Fprintf(out, "\nmigrations    %d came to an end", r.Migrations)
 	fmt.Fprintf(out, "\nwrites        %d acknowledged, %.0f a second outside outages, %d lost\n", r.Acknowledged, r.Rate, len(r.Lost))
 	fmt.Fprintf(out, "ownership     %d violations in %d samples, at most %.0f ms apart\n", len(r.Violations), r.Samples, r.SlowestMS)
 	fmt.Fprintf(out, "availability  %.2f %%, %d outages, the longest %.0f ms (at %.0f s); longest recovery after a fault %.0f ms\n",

@@ -2,7 +2,12 @@ package lab
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"linuxha/internal/api"
@@ -30,6 +35,7 @@ type ChaosReport struct {
 	Minutes      float64        `json:"minutes"`
 	Faults       map[string]int `json:"faults"`
 	FaultsTotal  int            `json:"faults_total"`
+	Migrations   int            `json:"migrations"`   // of the guest that came to an end
 	Acknowledged int            `json:"acknowledged"` // writes
 	Lost         []string       `json:"lost"`         // acknowledged and not in the ledger
 	Violations   []Violation    `json:"violations"`
@@ -56,26 +62,35 @@ const outageGap = 250 * time.Millisecond
 // recoveryTime bounds how long everything may take to be well after a fault.
 const recoveryTime = 90 * time.Second
 
+// chaosConfig is what the cluster runs meanwhile: the service, and a guest that
+// migrates.
+func (l *Lab) chaosConfig(detection string) string {
+	return l.BaseConfig(detection) + ServiceConfig(LedgerServer) + GuestConfig()
+}
+
 // Chaos throws faults at a formed cluster while a client writes through a service
-// that it protects, and checks that there never are two owners, that no
+// that it protects and a guest migrates, and checks that there never are two owners, that no
 // acknowledged write is lost, and that all recovers. tell is told of each fault.
 func (l *Lab) Chaos(ctx context.Context, o ChaosOptions, tell func(string)) (*ChaosReport, error) {
-	if err := l.Apply(ctx, l.BaseConfig(o.Detection)+ServiceConfig(LedgerServer)); err != nil {
-		return nil, err
-	}
-	well := func(s *api.Status) bool { return l.AllOnline(s) && ServedBy(s) != "" }
-	if _, err := l.Await(ctx, recoveryTime, "the service runs", well); err != nil {
-		return nil, err
-	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	go l.watchHosts(ctx)
+	if err := l.Apply(ctx, l.chaosConfig(o.Detection)); err != nil {
+		return nil, err
+	}
+	well := func(s *api.Status) bool {
+		return l.AllOnline(s) && ServedBy(s) != "" && PlaceOf(s, guestResource) != ""
+	}
+	if _, err := l.Await(ctx, recoveryTime, "the service and the guest run", well); err != nil {
+		return nil, err
+	}
 	owners := watchOwnership(ctx, l.SharedDir())
 	writer, err := l.StartWriter(ctx)
 	if err != nil {
 		return nil, err
 	}
 	c := &chaos{
-		lab: l, rand: rand.New(rand.NewPCG(o.Seed, 0xc4a05)), tell: tell, watched: map[string]string{}, detection: o.Detection,
+		lab: l, rand: rand.New(rand.NewPCG(o.Seed, 0xc4a05)), tell: tell, detection: o.Detection,
 		report: &ChaosReport{Nodes: l.Spec.Nodes, SetUp: l.Spec.setUp(), Detection: o.Detection, Seed: o.Seed, Faults: map[string]int{}, Lost: []string{}},
 	}
 	begin := time.Now()
@@ -85,7 +100,6 @@ func (l *Lab) Chaos(ctx context.Context, o ChaosOptions, tell func(string)) (*Ch
 		}
 	}
 	for time.Since(begin) < o.For && ctx.Err() == nil && c.report.Unrecovered == "" {
-		c.watchAddresses(ctx)
 		if o.Calm {
 			_ = pause(ctx, 100*time.Millisecond) // ctx is looked at by the loop
 		} else {
@@ -119,6 +133,9 @@ func (l *Lab) Chaos(ctx context.Context, o ChaosOptions, tell func(string)) (*Ch
 	if r.Lost, err = l.Lost(lines); err != nil {
 		return nil, err
 	}
+	if r.Migrations, err = l.migrations(); err != nil {
+		return nil, err
+	}
 	var slowest time.Duration
 	r.Violations, r.Samples, slowest = owners.found()
 	r.SlowestMS = float64(slowest.Microseconds()) / 1000
@@ -142,4 +159,16 @@ func (r *ChaosReport) availability(begin time.Time, took time.Duration, times []
 	}
 	r.Availability = 1 - out.Seconds()/took.Seconds()
 	r.Rate = float64(len(times)) / (took - out).Seconds()
+}
+
+// migrations counts the guest's migrations that came to an end.
+func (l *Lab) migrations() (int, error) {
+	text, err := os.ReadFile(filepath.Join(l.SharedDir(), migrationsFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("count migrations: %w", err)
+	}
+	return strings.Count(string(text), "\n"), nil
 }

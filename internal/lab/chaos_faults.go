@@ -16,14 +16,14 @@ import (
 
 // chaos is a run's state.
 type chaos struct {
-	lab     *Lab
-	rand    *rand.Rand
-	tell    func(string)
-	report  *ChaosReport
-	watched map[string]string // boot id in which a host's addresses are watched, by host
+	lab    *Lab
+	rand   *rand.Rand
+	tell   func(string)
+	report *ChaosReport
 
 	detection string
-	extra     bool // the configuration has another resource
+	extra     bool   // the configuration has another resource
+	migrating string // where the guest was when it was asked to migrate, until the next fault
 }
 
 // fault is one thing that can go wrong.
@@ -72,6 +72,16 @@ var faults = []fault{
 		_, _, err = c.lab.output(ctx, Command{Host: ServedBy(s), Path: "/usr/sbin/ha", Args: []string{faceKill, fmt.Sprint(ledgerPort)}})
 		return err
 	}},
+	{"freeze daemon", 5, func(c *chaos, ctx context.Context, host string) error {
+		if _, _, err := c.lab.Output(ctx, host, "sh", "-c", SignalDaemon("STOP")); err != nil {
+			return err
+		}
+		if err := pause(ctx, time.Duration(100+c.rand.IntN(7000))*time.Millisecond); err != nil {
+			return err
+		}
+		_, _, err := c.lab.Output(ctx, host, "sh", "-c", SignalDaemon("CONT"))
+		return err
+	}},
 	{"restart daemon", 4, func(c *chaos, ctx context.Context, host string) error {
 		_, _, err := c.lab.Output(ctx, host, "sh", "-c", SignalDaemon("HUP"))
 		return err
@@ -87,6 +97,7 @@ var faults = []fault{
 		_, err := c.lab.ha(ctx, host, "resource", "move", serviceGroup)
 		return err
 	}},
+	{"migrate", 14, (*chaos).migrate},
 	{"configure", 4, (*chaos).configure},
 	{"fence", 4, func(c *chaos, ctx context.Context, host string) error {
 		_, err := c.lab.ha(ctx, host, "fence", c.host(), "--yes")
@@ -110,8 +121,12 @@ func (c *chaos) round(ctx context.Context) {
 	if c.rand.IntN(100) < 25 {
 		strikes = 2
 	}
-	for range strikes {
+	for ; strikes > 0; strikes-- {
 		f, host := c.pick(), c.host()
+		if c.migrating != "" && c.rand.IntN(2) == 0 {
+			host = c.migrating
+		}
+		c.migrating = ""
 		c.tell(fmt.Sprintf("%s on %s", f.name, host))
 		c.report.Faults[f.name]++
 		c.report.FaultsTotal++
@@ -120,7 +135,11 @@ func (c *chaos) round(ctx context.Context) {
 		if err := f.strike(c, ctx, host); err != nil {
 			c.tell(fmt.Sprintf("%s on %s: %v", f.name, host, err))
 		}
-		if pause(ctx, time.Duration(c.rand.IntN(2500))*time.Millisecond) != nil {
+		wait := 2500 * time.Millisecond
+		if c.migrating != "" {
+			strikes, wait = 2, copyTime
+		}
+		if pause(ctx, time.Duration(c.rand.Int64N(int64(wait)))) != nil {
 			return
 		}
 	}
@@ -168,36 +187,28 @@ func (l *Lab) mend() error {
 	return l.Heal("")
 }
 
+// migrate has the guest migrate; what strikes next, strikes it under way.
+func (c *chaos) migrate(ctx context.Context, host string) error {
+	s, err := c.lab.ClusterStatus(ctx)
+	if err != nil {
+		return err
+	}
+	c.migrating = PlaceOf(s, guestResource)
+	_, err = c.lab.ha(ctx, host, "resource", "move", guestResource, "--wait", "0")
+	return err
+}
+
 // configure adds a resource to the configuration, or takes it out again.
 func (c *chaos) configure(ctx context.Context, _ string) error {
 	const patience = 10 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	text := c.lab.BaseConfig(c.detection) + ServiceConfig(LedgerServer)
+	text := c.lab.chaosConfig(c.detection)
 	if !c.extra {
 		text += "\nresource \"extra\" {\n  agent  = \"ha:process\"\n  params = { command = \"sleep infinity\" }\n}\n"
 	}
 	c.extra = !c.extra
 	return c.lab.Apply(ctx, text)
-}
-
-// watchAddresses sees to it that each host claims the service's address while it
-// has it: once in each of its boots.
-func (c *chaos) watchAddresses(ctx context.Context) {
-	status, err := c.lab.Status()
-	if err != nil {
-		return
-	}
-	for _, h := range status.Hosts {
-		if h.Name == Client || h.State != "on" || c.watched[h.Name] == h.BootID {
-			continue
-		}
-		c.watched[h.Name] = h.BootID
-		go func() {
-			// It ends with the host or with the run.
-			_ = c.lab.Run(ctx, Command{Host: h.Name, Path: "/usr/sbin/ha", Args: []string{faceAddressWatch, ServiceTarget.Addr().String(), SharedDisk}})
-		}()
-	}
 }
 
 // plantOwner starts a second ledger behind the cluster's back.

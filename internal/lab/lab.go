@@ -47,6 +47,8 @@ const (
 	faceLedger       = "ha-lab-ledger"
 	faceWriter       = "ha-lab-writer"
 	faceAddressWatch = "ha-lab-address"
+	faceHypervisor   = "ha-lab-hypervisor"
+	faceGuest        = "ha-lab-guest"
 )
 
 // Faces maps the names (argv[0]) under which the binary does the lab's inner
@@ -62,6 +64,8 @@ func Faces() map[string]func(args []string) int {
 		faceLedger:       ledgerMain,
 		faceWriter:       writerMain,
 		faceAddressWatch: addressWatchMain,
+		faceHypervisor:   hypervisorMain,
+		faceGuest:        guestMain,
 	}
 }
 

@@ -25,7 +25,7 @@ const addressPatience = 300 * time.Millisecond
 // Violation is a moment at which something had two owners.
 type Violation struct {
 	At     time.Time `json:"at"`
-	What   string    `json:"what"` // ledger, address
+	What   string    `json:"what"` // ledger, address, guest
 	Owners []string  `json:"owners"`
 }
 

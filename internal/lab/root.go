@@ -193,7 +193,7 @@ func mountDisk(dir hostDirectory, unprivileged bool) error {
 		m.makeDirs(upper, work, merged)
 		if path == "/usr" {
 			// An ordinary user may change only directories of its own.
-			m.makeDirs(upper+"/bin", upper+"/sbin")
+			m.makeDirs(upper+"/bin", upper+"/sbin", upper+strings.TrimPrefix(agentDirectory, "/usr"))
 		}
 		if m.err == nil {
 			m.do("copy the mode of "+path, os.Chmod(upper, info.Mode().Perm()))
@@ -222,6 +222,8 @@ func (m *mounter) install(spec initSpec, dir hostDirectory) {
 		m.link("/usr/sbin/"+faceFence, "ha")
 		m.link("/usr/sbin/"+faceServer, "ha")
 		m.link("/usr/sbin/"+faceLedger, "ha")
+		m.makeDirs(agentDirectory)
+		m.link(agentDirectory+"/"+faceGuest, "/usr/sbin/ha")
 		id := strings.ReplaceAll(spec.BootID, "-", "") // any random number does
 		hosts := "127.0.0.1 localhost\n::1 localhost\n"
 		for _, h := range spec.Everyone {

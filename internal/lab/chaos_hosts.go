@@ -91,3 +91,27 @@ func (c *chaos) stopDaemon(ctx context.Context, host string) error {
 	}
 	return c.startDaemon(ctx, host)
 }
+
+// watchHosts gives each host, once in each of its boots, what a run needs there: a
+// hypervisor, and a claim of the service's address while the host has it.
+func (l *Lab) watchHosts(ctx context.Context) {
+	begun := map[string]string{} // boot id in which a host has them
+	for pause(ctx, 50*time.Millisecond) == nil {
+		status, err := l.Status()
+		if err != nil {
+			continue
+		}
+		for _, h := range status.Hosts {
+			if h.Name == Client || h.State != "on" || begun[h.Name] == h.BootID {
+				continue
+			}
+			begun[h.Name] = h.BootID
+			for _, args := range [][]string{{faceAddressWatch, ServiceTarget.Addr().String(), SharedDisk}, {faceHypervisor, SharedDisk}} {
+				go func() {
+					// It ends with the host or with the run.
+					_ = l.Run(ctx, Command{Host: h.Name, Path: "/usr/sbin/ha", Args: args})
+				}()
+			}
+		}
+	}
+}
