@@ -97,7 +97,7 @@ var faults = []fault{
 		_, err := c.lab.ha(ctx, host, "resource", "move", serviceGroup)
 		return err
 	}},
-	{"migrate", 14, (*chaos).migrate},
+	{"migrate", 20, (*chaos).migrate},
 	{"configure", 4, (*chaos).configure},
 	{"fence", 4, func(c *chaos, ctx context.Context, host string) error {
 		_, err := c.lab.ha(ctx, host, "fence", c.host(), "--yes")

@@ -42,6 +42,16 @@ func hostStatus(t *testing.T, l *lab.Lab, host string) lab.HostStatus {
 // margin: the lease of the preset "normal", and the time-out (rule 8).
 const freed = 4*time.Second + lab.WatchdogTimeout
 
+// awaitFreed waits until the service runs elsewhere than on the victim, which was cut
+// off at that time: not before its watchdog counts.
+func awaitFreed(t *testing.T, l *lab.Lab, victim string, cut time.Time) {
+	t.Helper()
+	awaitElsewhere(t, l, victim)
+	if took := time.Since(cut); took < freed {
+		t.Errorf("recovered %v after the cut: the watchdog has until %v", took, freed)
+	}
+}
+
 // A node that is cut off stops what it runs within its lease; the others wait for
 // the committed time, and only then recover.
 func TestWatchdogCutOff(t *testing.T) {
@@ -56,13 +66,7 @@ func TestWatchdogCutOff(t *testing.T) {
 		t.Logf("%s, leader %s, is cut off", victim, s.Leader)
 		begin := time.Now()
 		must(t, l.Cut(lab.Cut{Host: victim, Direction: lab.Both}))
-		await(t, l, "the service runs elsewhere", func(s *api.Status) bool {
-			node := lab.ServedBy(s)
-			return node != "" && node != victim
-		})
-		if took := time.Since(begin); took < freed {
-			t.Errorf("recovered %v after the cut: the watchdog has until %v", took, freed)
-		}
+		awaitFreed(t, l, victim, begin)
 		must(t, l.Heal(""))
 		s = awaitWhole(t, l)
 		if found := servers(t, l); len(found) != 1 || found[0] != lab.ServedBy(s) {
@@ -90,13 +94,7 @@ func TestWatchdogResetsWhoCannotStop(t *testing.T) {
 	before := hostStatus(t, l, victim)
 	begin := time.Now()
 	must(t, l.Cut(lab.Cut{Host: victim, Direction: lab.Both}))
-	await(t, l, "the service runs elsewhere", func(s *api.Status) bool {
-		node := lab.ServedBy(s)
-		return node != "" && node != victim
-	})
-	if took := time.Since(begin); took < freed {
-		t.Errorf("recovered %v after the cut: the watchdog has until %v", took, freed)
-	}
+	awaitFreed(t, l, victim, begin)
 	after := hostStatus(t, l, victim)
 	if after.Resets != before.Resets+1 || after.BootID == before.BootID {
 		t.Errorf("%s was reset %d times, not once", victim, after.Resets-before.Resets)
@@ -127,11 +125,11 @@ func TestWatchdogDaemonKilled(t *testing.T) {
 func TestWatchdogDaemonKilledAndBack(t *testing.T) {
 	l := formWatched(t, lab.Spec{Nodes: 3, Links: 2})
 	active := lab.ServedBy(awaitWhole(t, l))
-	pid := serverPID(t, l, active)
+	before, pid := boots(t, l), serverPID(t, l, active)
 	killDaemon(t, l, active)
 	labtest.Output(t, l, active, "sh", "-c", "ha daemon >>/var/log/ha.log 2>&1 </dev/null &")
 	awaitWhole(t, l)
-	time.Sleep(2 * freed)
+	nobodyBoots(t, l, before, 2*freed) // neither its watchdog nor the others take it for dead
 	awaitWhole(t, l)
 	if again := serverPID(t, l, active); again != pid {
 		t.Errorf("the server was process %s and is %s", pid, again)
@@ -148,14 +146,11 @@ func TestWatchdogReleasedByStop(t *testing.T) {
 	active := lab.ServedBy(awaitWhole(t, l))
 	labtest.Output(t, l, active, "sh", "-c", lab.SignalDaemon("TERM"))
 	labtest.Eventually(t, patience, "the watchdog of "+active+" is released", func() bool { return hostStatus(t, l, active).Watchdog == 0 })
-	await(t, l, "the service runs elsewhere", func(s *api.Status) bool {
-		node := lab.ServedBy(s)
-		return node != "" && node != active
+	awaitElsewhere(t, l, active)
+	labtest.Holds(t, 2*lab.WatchdogTimeout, active+" is on and was not reset", func() bool {
+		h := hostStatus(t, l, active)
+		return h.Resets == 0 && h.State == "on"
 	})
-	time.Sleep(2 * lab.WatchdogTimeout)
-	if h := hostStatus(t, l, active); h.Resets > 0 || h.State != "on" {
-		t.Errorf("%s is %s and was reset %d times", active, h.State, h.Resets)
-	}
 	labtest.Output(t, l, active, "sh", "-c", "ha daemon >>/var/log/ha.log 2>&1 </dev/null &")
 	awaitWhole(t, l)
 	labtest.Eventually(t, patience, "the watchdog of "+active+" is armed again", func() bool { return hostStatus(t, l, active).Watchdog > 0 })
@@ -186,10 +181,7 @@ func TestWatchdogWithWitness(t *testing.T) {
 			t.Fatal("the witness runs the service")
 		}
 		must(t, l.Crash(active))
-		s = await(t, l, "the service runs elsewhere", func(s *api.Status) bool {
-			node := lab.ServedBy(s)
-			return node != "" && node != active
-		})
+		s = awaitElsewhere(t, l, active)
 		if lab.ServedBy(s) == "host3" {
 			t.Fatal("the witness runs the service")
 		}

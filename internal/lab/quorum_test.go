@@ -93,16 +93,13 @@ func TestNoQuorumPolicies(t *testing.T) {
 					stdout, _, err := l.Output(t.Context(), "host1", "ha", "status")
 					return err == nil && strings.Contains(stdout, "no quorum") && role() == policy.role
 				})
-				time.Sleep(6 * time.Second) // longer than the lease of 4 s
-				if got := len(servers(t, l)) > 0; got != policy.service {
-					t.Errorf("the service runs: %t, want %t", got, policy.service)
-				}
-				if got := role(); got != policy.role {
-					t.Errorf("state is %q, want %q", got, policy.role)
-				}
-				if got := boots(t, l)["host1"]; got != before {
-					t.Errorf("host1 booted %d times", got-before)
-				}
+				labtest.Eventually(t, patience, fmt.Sprintf("the service runs: %t", policy.service), func() bool {
+					return len(servers(t, l)) > 0 == policy.service
+				})
+				// Nothing changes any more for longer than the lease of 4 s.
+				labtest.Holds(t, 6*time.Second, fmt.Sprintf("the service runs: %t; state is %q; host1 is not reset", policy.service, policy.role), func() bool {
+					return len(servers(t, l)) > 0 == policy.service && role() == policy.role && boots(t, l)["host1"] == before
+				})
 			}
 			must(t, l.Start("host2"))
 			must(t, l.Start("host3"))
@@ -166,10 +163,10 @@ func TestPausedHostGivesUp(t *testing.T) {
 		}
 		return false
 	})
-	time.Sleep(6 * time.Second) // longer than the lease of 4 s
-	if found := servers(t, l); len(found) > 0 {
-		t.Fatalf("the service is on %v though nobody knows that %s is off", found, active)
-	}
+	// For longer than the lease of 4 s.
+	labtest.Holds(t, 6*time.Second, "the service runs nowhere else, since nobody knows that "+active+" is off", func() bool {
+		return len(servers(t, l)) == 0
+	})
 	must(t, l.Resume(active))
 	s := awaitWhole(t, l)
 	if found := servers(t, l); len(found) != 1 || found[0] != lab.ServedBy(s) {
@@ -240,7 +237,7 @@ func TestFencingLevels(t *testing.T) {
 		t.Fatalf("the service is on %v though %s is not known to be off", found, active)
 	}
 	labtest.Output(t, l, other, "ha", "fence", "confirm", active, "--yes")
-	await(t, l, "the service runs elsewhere", func(s *api.Status) bool { return lab.ServedBy(s) != "" && lab.ServedBy(s) != active })
+	awaitElsewhere(t, l, active)
 	must(t, l.Start(active))
 	awaitWhole(t, l)
 }

@@ -66,7 +66,7 @@ func TestSatellite(t *testing.T) {
 	satellite := otherThan(l, voters(s)...)
 	moveTo(t, l, satellite)
 	must(t, l.Crash(satellite))
-	await(t, l, "the service runs elsewhere", func(s *api.Status) bool { return lab.ServedBy(s) != "" && lab.ServedBy(s) != satellite })
+	awaitElsewhere(t, l, satellite)
 	must(t, l.Start(satellite))
 	s = await(t, l, "three of four vote", func(s *api.Status) bool { return l.AllOnline(s) && len(voters(s)) == 3 })
 	satellite = otherThan(l, voters(s)...)

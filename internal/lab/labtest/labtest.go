@@ -169,6 +169,17 @@ func Output(t testing.TB, l *lab.Lab, host string, args ...string) string {
 	return stdout
 }
 
+// Holds shows that something does not happen: it watches for that long, and fails the
+// test as soon as the condition does not hold.
+func Holds(t testing.TB, long time.Duration, what string, condition func() bool) {
+	t.Helper()
+	for begin := time.Now(); time.Since(begin) < long; time.Sleep(50 * time.Millisecond) {
+		if !condition() {
+			t.Fatalf("after %v no longer: %s", time.Since(begin).Round(time.Millisecond), what)
+		}
+	}
+}
+
 // Eventually waits until the condition holds, and fails the test if it does not
 // within the limit.
 func Eventually(t testing.TB, limit time.Duration, what string, condition func() bool) {
