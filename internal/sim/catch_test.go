@@ -18,6 +18,9 @@ func init() { mutant.Current = os.Getenv("HA_SIM_BREAK") }
 // without that clause.
 func TestScenariosCatch(t *testing.T) {
 	for _, x := range []struct{ scenario, broken string }{
+		{"TestThreeToTwoToOne", "say that voters are synced when they are applied"},
+		{"TestThreeToTwoToOne", "vote though the other may not know the voters"},
+		{"TestTwoToThree", "vote with a change of voters under way"},
 		{"TestFencingThatLeavesTheBootAlive", "a device that leaves the boot alive is a vote"},
 		{"TestPairWithoutFencing", "time is the vote of a pair"},
 		{"TestPairWithoutFencing", "without a device silence is the vote"},

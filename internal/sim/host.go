@@ -63,8 +63,8 @@ type daemon struct {
 	replies  map[uint64]func(event.Reply)
 	nextID   uint64
 	self     cluster.Incarnation
-	applied  uint64 // change of voters that it goes by, while traps watch
-	noted    uint64 // ... and that its disk holds
+	applied  uint64 // change of voters that it goes by
+	noted    uint64 // ... and that its disk holds, while traps watch
 }
 
 func newHost(w *World, index int, name string) *Host {

@@ -28,6 +28,7 @@ func (h *Host) ready() {
 	if r.Heartbeat != nil {
 		h.newBeat(r.Heartbeat)
 	}
+	h.goBy(&r)
 	if w.watching() {
 		h.steps(&r)
 	}

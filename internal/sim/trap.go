@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -30,9 +31,14 @@ const (
 	stepNoted    = "noted"    // and has that on its disk
 	stepAnswered = "answered" // it has told a client that a write is done
 	stepAlone    = "alone"    // the host has become sole voter of a new lineage
+	stepOrdered  = "ordered"  // an order to start something leaves for the host
+	stepHelp     = "help"     // the leader's first word leaves for the host: to call a fence device
 	stepMigrate  = "migrate " // an operation of a migration begins or ends: with its name
 	stepBegins   = "begins "  // an operation begins: with its action
 )
+
+// ofVoters are the steps of a change of voters.
+var ofVoters = map[string]bool{stepWritten: true, stepSynced: true, stepAppend: true, stepAnswer: true, stepApplied: true, stepNoted: true}
 
 // watching tells whether some trap may still spring.
 func (w *World) watching() bool {
@@ -44,9 +50,8 @@ func (w *World) watching() bool {
 func (w *World) step(h *Host, step string) {
 	w.note("%s: step %s", h.name, step)
 	for _, t := range slices.Clone(w.traps) {
-		apart := step == stepAlone || step == stepAnswered || strings.HasPrefix(step, stepMigrate) || strings.HasPrefix(step, stepBegins)
 		migrates := t.step == stepMigrate && strings.HasPrefix(step, stepMigrate)
-		if t.step != step && !(t.step == "" && !apart) && !migrates || t.host != nil && t.host != h {
+		if t.step != step && !(t.step == "" && ofVoters[step]) && !migrates || t.host != nil && t.host != h {
 			continue
 		}
 		if t.after--; t.after >= 0 {
@@ -62,35 +67,50 @@ func (w *World) step(h *Host, step string) {
 	}
 }
 
-func changesVoters(e *raftpb.Entry) bool { return e.GetType() != raftpb.EntryNormal }
+// newChange tells whether an entry is the newest change of voters, or a newer one.
+func (w *World) newChange(e *raftpb.Entry) bool {
+	return e.GetType() != raftpb.EntryNormal && e.GetIndex() >= w.change
+}
 
-// steps looks at what a core wants done for the steps of a change of voters.
+// goBy notes which change of voters a daemon goes by.
+func (h *Host) goBy(r *event.Ready) {
+	for _, line := range r.Trace {
+		var index uint64
+		if _, err := fmt.Sscanf(line, "from %d on voters are", &index); err == nil {
+			h.daemon.applied = index
+			if index >= h.w.change && h.w.watching() {
+				h.w.step(h, stepApplied)
+			}
+			h.w.change = max(h.w.change, index)
+		}
+	}
+}
+
+// steps looks at what a core wants done for the steps that traps wait for.
 func (h *Host) steps(r *event.Ready) {
 	w := h.w
 	if p := r.Persist; p != nil {
 		for _, e := range p.Entries {
-			if changesVoters(e) {
-				w.change = max(w.change, e.GetIndex())
+			if w.newChange(e) {
+				w.change = e.GetIndex()
 				w.step(h, stepWritten)
 			}
 		}
 	}
-	for _, line := range r.Trace {
-		if strings.Contains(line, "on voters are") {
-			h.daemon.applied = w.change
-			w.step(h, stepApplied)
-		}
-	}
 	for i := range r.Messages {
-		if len(r.Messages[i].Raft) == 0 {
-			continue
+		to := w.byName[r.Messages[i].To]
+		if d := r.Messages[i].Dispatch; d != nil && slices.ContainsFunc(d.Orders, func(o event.Order) bool { return o.Operation.Action == "start" && o.Operation.Agent.Class != "stonith" }) {
+			w.step(to, stepOrdered)
+		}
+		if f := r.Messages[i].Fence; f != nil && !f.Go && !f.Call.Asks() {
+			w.step(to, stepHelp)
 		}
 		m := &raftpb.Message{}
-		if proto.Unmarshal(r.Messages[i].Raft, m) != nil {
+		if len(r.Messages[i].Raft) == 0 || proto.Unmarshal(r.Messages[i].Raft, m) != nil {
 			continue
 		}
 		switch {
-		case m.GetType() == raftpb.MsgApp && slices.ContainsFunc(m.GetEntries(), changesVoters):
+		case m.GetType() == raftpb.MsgApp && slices.ContainsFunc(m.GetEntries(), w.newChange):
 			w.step(h, stepAppend)
 		case m.GetType() == raftpb.MsgAppResp && w.change > h.daemon.applied && m.GetIndex() >= w.change:
 			w.step(h, stepAnswer)
@@ -101,7 +121,7 @@ func (h *Host) steps(r *event.Ready) {
 // stepsOnDisk looks at a batch that is durable now.
 func (h *Host) stepsOnDisk(p *event.Persist, lineage string) {
 	w := h.w
-	if slices.ContainsFunc(p.Entries, changesVoters) {
+	if slices.ContainsFunc(p.Entries, w.newChange) {
 		w.step(h, stepSynced)
 	}
 	if c := p.HardState.GetCommit(); !p.Reset && w.change > 0 && h.daemon.applied == w.change && c >= w.change && h.daemon.noted < w.change {

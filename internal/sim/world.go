@@ -35,7 +35,7 @@ type World struct {
 	seen   fences
 	stats  map[string]int
 	traps  []*trap
-	change uint64 // index of the newest change of voters, while traps watch
+	change uint64 // index of the newest change of voters
 	events int    // happenings so far
 
 	lineage    cluster.Lineage

@@ -53,8 +53,8 @@ type branch struct {
 }
 
 type print struct {
-	sum  uint64
-	node string
+	sum           uint64
+	node, lineage string // who showed it first, and as what
 }
 
 // Breach is a rule that did not hold.
@@ -287,25 +287,32 @@ func (t *Truth) Descends(lineage, from string) bool {
 }
 
 // Applied: a node shows the fingerprint of its state at an index. All must agree,
-// and a lineage that another one branched from must not go on.
+// also those that have it from before their lineage branched, and a lineage that
+// another one branched from must not go on.
 func (t *Truth) Applied(at time.Duration, node, lineage string, index, sum uint64) {
-	prints := t.prints[lineage]
+	if index > t.applied[lineage] {
+		t.applied[lineage] = index
+		if child := t.child[lineage]; child != "" && index > t.branches[child].at {
+			t.breach(at, "fork", "%s goes on at %d in lineage %s, from which %s branched at %d", node, index, lineage, child, t.branches[child].at)
+		}
+	}
+	origin := lineage
+	for b := t.branches[origin]; b.parent != "" && index <= b.at; b = t.branches[origin] {
+		origin = b.parent
+	}
+	prints := t.prints[origin]
 	if prints == nil {
 		prints = map[uint64]print{}
-		t.prints[lineage] = prints
+		t.prints[origin] = prints
 	}
 	p, ok := prints[index]
-	if !ok {
-		prints[index] = print{sum, node}
-		if index > t.applied[lineage] {
-			t.applied[lineage] = index
-			if child := t.child[lineage]; child != "" && index > t.branches[child].at {
-				t.breach(at, "fork", "%s goes on at %d in lineage %s, from which %s branched at %d", node, index, lineage, child, t.branches[child].at)
-			}
-		}
-		return
-	}
-	if p.sum != sum {
+	switch {
+	case !ok:
+		prints[index] = print{sum, node, lineage}
+	case p.sum == sum:
+	case p.lineage != lineage:
+		t.breach(at, "fork", "states at index %d, before their histories branched, differ: %s in lineage %s and %s in %s", index, p.node, p.lineage, node, lineage)
+	default:
 		t.breach(at, "equal", "states at index %d differ: %s and %s", index, p.node, node)
 	}
 }
