@@ -123,7 +123,7 @@ func (a *applier) fenceEnd(c *FenceEnd) *Rejection {
 	case unfenced && m.State == NodeOnline:
 		m.setAttribute(UnfencedAttribute, strconv.FormatInt(a.time.Unix(), 10))
 	case ended.ends():
-		a.fenced(m, c.Cut)
+		a.fenced(m, c.Cut && !mutant.Is("cutting storage ends everything"))
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"linuxha/internal/cluster"
+	"linuxha/internal/cluster/mutant"
 	"linuxha/internal/core/event"
 	"linuxha/internal/core/fencing"
 )
@@ -179,6 +180,11 @@ func (c *Core) orderedCall(m *event.Message) {
 		refuse("nobody cuts himself off")
 	case call.Asks() && i < 0:
 		c.helping = append(c.helping, &help{call: call, from: m.From, term: m.Term, begun: true})
+		c.out.Fences = append(c.out.Fences, call)
+	case mutant.Is("a helper calls without the leader's word") && i < 0:
+		c.helping = append(c.helping, &help{call: call, from: m.From, term: m.Term, begun: true})
+		answer.Ready = true
+		c.send(m.From.Node, event.Message{For: m.From, Fenced: &answer})
 		c.out.Fences = append(c.out.Fences, call)
 	case !m.Fence.Go && i < 0:
 		c.helping = append(c.helping, &help{call: call, from: m.From, term: m.Term, ready: c.now.Boot})

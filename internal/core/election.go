@@ -8,6 +8,7 @@ import (
 
 	"go.etcd.io/raft/v3/raftpb"
 
+	"linuxha/internal/cluster/mutant"
 	"linuxha/internal/core/heartbeat"
 )
 
@@ -100,6 +101,9 @@ func (c *Core) elect() {
 		if c.leaderHeard() {
 			return
 		}
+	}
+	if m := c.state.Member(c.self.Node); m != nil && c.state.IsWitness(m) && mutant.Is("a witness never campaigns") {
+		return
 	}
 	if !c.raft.IsVoter(c.identity.RaftID) || !c.hearsMajority() || c.leave.asked || len(c.two.unsure) > 0 || c.forked != "" {
 		e.due = 0

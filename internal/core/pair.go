@@ -92,6 +92,11 @@ func (c *Core) keepPair() {
 			p.force = &forcing{reason: event.Forced{Off: []string{m.Name}, Result: "ok"}}
 		}
 	}
+	if m := c.other(); m != nil && mutant.Is("a departure is a vote") && p.force == nil && !c.lead.active {
+		if v := c.peer(m.Name); !v.Reachable && v.Packet.Leaving {
+			p.force = &forcing{reason: event.Forced{Off: []string{m.Name}, Result: "ok"}}
+		}
+	}
 	if p.force != nil {
 		c.tryForce()
 		return

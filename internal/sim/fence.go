@@ -40,6 +40,9 @@ func (h *Host) fence(call event.FenceCall) {
 				return // nobody is left to call it
 			}
 			w.count("fence device called")
+			if call.Action != "on" {
+				w.truth.Called(w.now, h.name, call.Target.Node, call.Target.Boot)
+			}
 			if call.Caller != "" {
 				w.count("fence device called for the leader")
 			}

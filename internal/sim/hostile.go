@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"linuxha/internal/cluster"
 	"linuxha/internal/core/event"
 )
 
@@ -34,6 +35,13 @@ func (f *Fault) aim(rng *rand.Rand) {
 		f.For = time.Duration(3+rng.IntN(8)) * time.Second
 	case "flap":
 		f.For = time.Duration(1200+rng.IntN(1000)) * time.Millisecond
+	case "late start":
+		f.For = time.Duration(6000+rng.IntN(9000)) * time.Millisecond
+	case "late word":
+		f.For = time.Duration(15+rng.IntN(20)) * time.Second
+	case "leave cut":
+		f.For = time.Duration(8+rng.IntN(15)) * time.Second
+		f.Rate = rng.Float64()
 	}
 }
 
@@ -103,10 +111,67 @@ func (w *World) aimed(f Fault) bool {
 				}
 			})
 		}
+	case "late start":
+		w.lateStart(f)
+	case "late word":
+		w.lateWord(f)
+	case "leave cut": // it says that it leaves, and is cut off before it has
+		if h.daemon == nil || h.awake > w.now {
+			break
+		}
+		w.administer(Fault{Kind: "stop", Host: f.Host, Peer: f.Peer, For: f.For}, h)
+		w.after(time.Duration(f.Rate*float64(300*time.Millisecond)), func() {
+			if !w.healed {
+				w.cutAll(f)
+			}
+		})
 	default:
 		return false
 	}
 	return true
+}
+
+// stick keeps what is on its way now until a while has passed.
+func (w *World) stick(d time.Duration) {
+	w.net.stuck = w.now + d
+	w.after(time.Millisecond, func() { w.net.stuck = 0 })
+}
+
+// lateStart cuts a node off right when it is ordered to start something: the order
+// is the first that it gets when the links are back.
+func (w *World) lateStart(f Fault) {
+	peer := w.hosts[f.Peer].name
+	w.ask(w.hosts[f.Host], event.Request{Commands: []cluster.Command{{Attribute: &cluster.AttributeChange{Node: peer, Name: "standby", Value: "on"}}}})
+	w.ending(10*time.Second, func() { w.ask(w.hosts[f.Host], online(peer)) })
+	w.traps = append(w.traps, &trap{step: stepOrdered, until: w.now + 15*time.Second, do: func(h *Host, _ string) {
+		w.stick(f.For + time.Microsecond)
+		f.Host = h.index
+		w.cutAll(f)
+	}})
+}
+
+// lateWord keeps the leader's first word to a node that is to call a fence device
+// for it: until that is heard, the target may have been fenced by another call, and
+// be back.
+func (w *World) lateWord(f Fault) {
+	leader := w.leader()
+	if leader == nil || len(w.hosts) < 3 {
+		return
+	}
+	if !w.device.apart[leader.index] {
+		w.device.away(leader.index, true)
+		w.ending(f.For, func() { w.device.away(leader.index, false) })
+	}
+	w.crash(w.hosts[(leader.index+1+f.Peer%(len(w.hosts)-1))%len(w.hosts)], f.For)
+	w.traps = append(w.traps, &trap{step: stepHelp, until: w.now + 20*time.Second, do: func(h *Host, _ string) {
+		for i := range w.hosts {
+			if w.hosts[i].leads() && i != h.index {
+				w.stick(f.For + time.Microsecond)
+				f.Link = w.net.streams[i][h.index].link
+				w.cut(f, []int{i}, []int{h.index}, true)
+			}
+		}
+	}})
 }
 
 // confirmHeard cuts a node off from the leader, but not from others, and lets

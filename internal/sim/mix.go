@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"cmp"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -21,8 +23,27 @@ var mix = []struct {
 	{"voter change", 12}, {"survivor", 4}, {"last word", 4}, {"late vote", 8}, {"cut off", 8}, {"flap", 4}, {"confirm heard", 6},
 }
 
-// planFaults draws the faults of a run.
-func planFaults(s Shape, length time.Duration, rng *rand.Rand) []Fault {
+// planFaults draws the faults of a run: those of the mix and, in every second run,
+// a few that bring about what the mix would hardly meet.
+func planFaults(s Shape, length time.Duration, rng, rare *rand.Rand) []Fault {
+	faults := mixed(s, length, rng)
+	if rare.IntN(2) == 0 {
+		return faults
+	}
+	for range 1 + int(length/(2*time.Minute)) {
+		f := Fault{At: time.Duration(rare.Int64N(int64(length))), Kind: rareKinds[rare.IntN(len(rareKinds))], Host: rare.IntN(s.Nodes), Link: -1}
+		f.Peer = (f.Host + 1 + rare.IntN(max(s.Nodes-1, 1))) % s.Nodes
+		f.aim(rare)
+		faults = append(faults, f)
+	}
+	slices.SortStableFunc(faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
+	return faults
+}
+
+// rareKinds are those beside the mix.
+var rareKinds = []string{"late start", "late start", "late word", "late word", "leave cut", "voter change"}
+
+func mixed(s Shape, length time.Duration, rng *rand.Rand) []Fault {
 	var faults []Fault
 	total := 0
 	for _, m := range mix {

@@ -18,8 +18,9 @@ type path struct {
 // network is all paths, and the streams over them.
 type network struct {
 	w       *World
-	paths   [][][]path // by link, from, to
-	streams [][]stream // by from, to
+	stuck   time.Duration // what gets stuck on its way now stays there until then; 0: nothing does for sure
+	paths   [][][]path    // by link, from, to
+	streams [][]stream    // by from, to
 }
 
 // stream is one direction of the reliable channel between two hosts. It uses one
@@ -142,12 +143,16 @@ func (n *network) message(from, to *Host, m event.Message) {
 			to.whenAwake(func() { to.received(from.name, m) }, false)
 			return
 		}
-		if !w.chance(0.5) {
+		stays := w.between(100*time.Millisecond, 6*time.Second)
+		switch {
+		case n.stuck > w.now:
+			stays = n.stuck - w.now
+		case w.chance(0.5):
 			w.count("message lost")
 			return
 		}
 		// It stays in the old connection, and comes behind what took another link.
-		w.after(w.between(100*time.Millisecond, 6*time.Second), func() {
+		w.after(stays, func() {
 			if to.boots == boot && to.life == life && n.works(link, from.index, to.index) {
 				w.count("message late")
 				to.whenAwake(func() { to.received(from.name, m) }, false)

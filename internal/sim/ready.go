@@ -177,6 +177,7 @@ func (h *Host) join() {
 		return
 	}
 	w.nextRaft++
+	w.owners[w.nextRaft] = h
 	member := cluster.Member{Name: h.name, RaftID: w.nextRaft, Links: []string{"l"}, Version: h.version}
 	admit := &cluster.Admit{Member: member}
 	commands := []cluster.Command{{Admit: admit}}

@@ -38,7 +38,7 @@ type Options struct {
 // Run makes the run of a seed.
 func Run(seed uint64, o Options) *Result {
 	s := shapeOf(seed)
-	return RunFaults(s, planFaults(s, o.Length, rand.New(rand.NewPCG(seed, 2))), o)
+	return RunFaults(s, planFaults(s, o.Length, rand.New(rand.NewPCG(seed, 2)), rand.New(rand.NewPCG(seed, 5))), o)
 }
 
 // RunFaults makes the run of a world with the faults given.
@@ -64,6 +64,7 @@ func RunFaults(s Shape, faults []Fault, o Options) (r *Result) {
 func (w *World) form() bool {
 	first := w.hosts[0]
 	w.nextRaft++
+	w.owners[w.nextRaft] = first
 	id := event.Identity{Node: first.name, RaftID: w.nextRaft, Lineage: w.lineage, Machine: first.name}
 	p, err := core.Bootstrap(id, &cluster.Entry{Time: epoch, Commands: []cluster.Command{{Init: &cluster.Init{
 		Lineage: w.lineage, Config: w.shape.config(), First: cluster.Member{Name: first.name, RaftID: id.RaftID, Links: []string{"l"}},

@@ -1,8 +1,9 @@
 package sim
 
 import (
-	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -72,17 +73,32 @@ func (w *World) newChange(e *raftpb.Entry) bool {
 	return e.GetType() != raftpb.EntryNormal && e.GetIndex() >= w.change
 }
 
-// goBy notes which change of voters a daemon goes by.
+// votersAre reads what a core says when it goes by other voters.
+var votersAre = regexp.MustCompile(`^from (\d+) on voters are \[([\d ]*)\] \(outgoing \[([\d ]*)\]\)`)
+
+// goBy notes which voters a daemon goes by, and since which change of them.
 func (h *Host) goBy(r *event.Ready) {
+	w := h.w
 	for _, line := range r.Trace {
-		var index uint64
-		if _, err := fmt.Sscanf(line, "from %d on voters are", &index); err == nil {
-			h.daemon.applied = index
-			if index >= h.w.change && h.w.watching() {
-				h.w.step(h, stepApplied)
-			}
-			h.w.change = max(h.w.change, index)
+		m := votersAre.FindStringSubmatch(line)
+		if m == nil {
+			continue
 		}
+		index, _ := strconv.ParseUint(m[1], 10, 64)
+		h.daemon.applied = index
+		if index >= w.change && w.watching() {
+			w.step(h, stepApplied)
+		}
+		w.change = max(w.change, index)
+		if m[3] != "" {
+			continue // on the way to others
+		}
+		var names []string
+		for _, word := range strings.Fields(m[2]) {
+			id, _ := strconv.ParseUint(word, 10, 64)
+			names = append(names, w.owners[id].name)
+		}
+		w.truth.Votes(w.now, h.name, names)
 	}
 }
 

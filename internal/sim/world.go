@@ -20,23 +20,25 @@ var epoch = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 
 // World is one simulated world.
 type World struct {
-	shape  Shape
-	rng    *rand.Rand
-	now    time.Duration
-	queue  queue
-	order  uint64
-	hosts  []*Host
-	byName map[string]*Host
-	net    network
-	truth  *truth.Truth
-	clock  *clients
-	device device
-	agent  []agentTrouble
-	seen   fences
-	stats  map[string]int
-	traps  []*trap
-	change uint64 // index of the newest change of voters
-	events int    // happenings so far
+	shape   Shape
+	rng     *rand.Rand
+	now     time.Duration
+	queue   queue
+	order   uint64
+	hosts   []*Host
+	byName  map[string]*Host
+	net     network
+	truth   *truth.Truth
+	clock   *clients
+	device  device
+	agent   []agentTrouble
+	seen    fences
+	stats   map[string]int
+	traps   []*trap
+	change  uint64           // index of the newest change of voters
+	fencing uint64           // number of the newest fencing that anyone has shown
+	owners  map[uint64]*Host // who was given which Raft id
+	events  int              // happenings so far
 
 	lineage    cluster.Lineage
 	nextRaft   uint64
@@ -64,7 +66,7 @@ func newWorld(s Shape, trace io.Writer) *World {
 		shape: s, rng: rand.New(rand.NewPCG(s.Seed, 0x9e3779b97f4a7c15)), byName: map[string]*Host{}, truth: truth.New(), stats: map[string]int{},
 		nextRaft: 100, lost: map[string]loss{}, trace: trace, lineage: cluster.Lineage{ID: fmt.Sprintf("%032x", s.Seed|1<<60)},
 	}
-	w.seen = fences{}
+	w.seen, w.owners = fences{}, map[uint64]*Host{}
 	for i := range s.Nodes {
 		h := newHost(w, i, hostName(i))
 		w.hosts = append(w.hosts, h)
@@ -77,7 +79,7 @@ func newWorld(s Shape, trace io.Writer) *World {
 		w.truth.Witness(hostName(s.Nodes - 1))
 	}
 	if s.Lying {
-		w.truth.Excused = []string{"owner", "grant", "confirm", "acked", "fork", "removed", "watchdog"}
+		w.truth.Excused = []string{"owner", "grant", "confirm", "acked", "fork", "removed", "watchdog", "shot"}
 	}
 	w.net.init(w)
 	return w
@@ -175,7 +177,13 @@ func (w *World) show(h *Host, s *cluster.State) {
 	if !w.truth.Newer(lineage.ID, s.Index) {
 		return
 	}
-	a := truth.Agreed{Lineage: lineage.ID, Index: s.Index, Holders: map[string][]truth.Holder{}, Master: map[string][]truth.Holder{}}
+	w.radius(h, s)
+	a := truth.Agreed{Lineage: lineage.ID, Index: s.Index, Holders: map[string][]truth.Holder{}, Master: map[string][]truth.Holder{}, Lives: map[string]string{}}
+	for i := range s.Members {
+		if m := &s.Members[i]; !m.Off() && m.State != cluster.NodeLost {
+			a.Lives[m.Name] = m.Incarnation.Boot
+		}
+	}
 	for i := range s.Grants {
 		g := &s.Grants[i]
 		if len(a.Holders[g.Resource]) > 0 && s.Config.Exclusive(g.Instance) {
@@ -199,6 +207,32 @@ func (w *World) show(h *Host, s *cluster.State) {
 			w.told = e.Number + 1
 			w.note("  [%d] %s", s.Index, e.Text)
 		}
+	}
+}
+
+// radius shows the truth how many are fenced at once when the newest state begins
+// one more fencing that no administrator asked for.
+func (w *World) radius(h *Host, s *cluster.State) {
+	var hosts []string
+	begun := false
+	for i := range s.Members {
+		m := &s.Members[i]
+		counts := func(f cluster.Fencing) bool {
+			if f.Target.Node != m.Name || f.Target.Boot != m.Incarnation.Boot || f.Action == "on" || f.Requested != "" {
+				return false
+			}
+			begun = begun || f.Open() && f.ID > w.fencing
+			return f.Open() || f.Result == "ok" && m.State == cluster.NodeFenced && m.Voter
+		}
+		if slices.ContainsFunc(s.Fencings, counts) {
+			hosts = append(hosts, m.Name)
+		}
+	}
+	for i := range s.Fencings {
+		w.fencing = max(w.fencing, s.Fencings[i].ID)
+	}
+	if begun {
+		w.truth.Fencing(w.now, h.name, hosts, max(1, (len(s.Members)-1)/2))
 	}
 }
 

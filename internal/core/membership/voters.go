@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"linuxha/internal/cluster/mutant"
 )
 
 // MaxVoters is the largest number of voters.
@@ -73,10 +75,14 @@ func Voters(candidates []Candidate) []uint64 {
 		chosen = chosen[:want]
 	}
 	chosen = append(slices.Clone(chosen), spare[:max(0, min(want-len(chosen), len(spare)))]...)
-	if len(chosen)%2 == 0 && len(witnesses) > 0 {
-		chosen = append(chosen, witnesses[0])
+	seat := func(nodes []Candidate) []Candidate {
+		if len(witnesses) > 0 && (len(nodes)%2 == 0 || mutant.Is("a witness votes beside any number of nodes")) {
+			return append(slices.Clone(nodes), witnesses[0])
+		}
+		return nodes
 	}
-	chosen = keepMajority(chosen, candidates)
+	chosen = keepMajority(seat(chosen), candidates)
+	chosen = seat(slices.DeleteFunc(chosen, func(x Candidate) bool { return x.Witness })) // those who stay count, too
 	ids := make([]uint64, 0, len(chosen))
 	for _, x := range chosen {
 		ids = append(ids, x.ID)

@@ -72,6 +72,8 @@ func TestVoters(t *testing.T) {
 		{"a+l b>v c>v d-v e-v", "abcde"}, // both are needed
 		{"a+l b>v w+v*", "a"},            // the witness goes with it
 		{"a+l b>?v c-v", "ac"},           // what is not heard does not help
+		{"a-v b>l w+v*", "abw"},          // b has to stay, and with it the witness
+		{"a-v b>l w-v*", "abw"},          //
 	} {
 		var got string
 		for _, id := range Voters(candidates(test.have)) {

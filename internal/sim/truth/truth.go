@@ -60,7 +60,7 @@ type print struct {
 // Breach is a rule that did not hold.
 type Breach struct {
 	At   time.Duration `json:"at"`
-	Rule string        `json:"rule"` // owner, grant, confirm, acked, equal, term, twice, fork, sole, watchdog, removed, live, panic
+	Rule string        `json:"rule"` // owner, grant, confirm, acked, equal, term, twice, fork, sole, watchdog, removed, shot, radius, votes, live, panic
 	Text string        `json:"text"`
 	// Stack is where a core or the world panicked.
 	Stack string `json:"stack,omitempty"`
@@ -78,6 +78,7 @@ type Agreed struct {
 	Holders map[string][]Holder // by service
 	Master  map[string][]Holder // those that may be promoted
 	Twice   []string            // exclusive services with more than one grant
+	Lives   map[string]string   // the boot of each host that takes part, or has asked to
 }
 
 // Holder is a boot of a host.
@@ -229,6 +230,36 @@ func (t *Truth) Agree(at time.Duration, a Agreed) {
 // Granted tells whether the present boot of a host may have a service.
 func (t *Truth) Granted(name, service string) bool {
 	return slices.Contains(t.newest.Holders[service], Holder{name, t.hosts[name].boot})
+}
+
+// Called: a fence device is called to end a boot of a host. No call may begin
+// when the host's next boot has been admitted: it would hit that one.
+func (t *Truth) Called(at time.Duration, by, name, boot string) {
+	if h := t.hosts[name]; h.power && h.boot != boot && t.newest.Lives[name] == h.boot {
+		t.breach(at, "shot", "%s has %s of %s shot, but %s has been admitted", by, boot, name, h.boot)
+	}
+}
+
+// Fencing: a node shows that one more host is to be fenced, beside others that are
+// or were and still count: no more than limit together.
+func (t *Truth) Fencing(at time.Duration, node string, hosts []string, limit int) {
+	if len(hosts) > limit {
+		t.breach(at, "radius", "%s fences %v at once, at most %d are allowed", node, hosts, limit)
+	}
+}
+
+// Votes: a node goes by these voters. A witness votes beside an even number of
+// others, and there are never two.
+func (t *Truth) Votes(at time.Duration, node string, voters []string) {
+	witnesses := 0
+	for _, name := range voters {
+		if t.hosts[name].witness {
+			witnesses++
+		}
+	}
+	if witnesses > 1 || witnesses == 1 && len(voters)%2 == 0 {
+		t.breach(at, "votes", "%s goes by the voters %v, %d of them witnesses", node, voters, witnesses)
+	}
 }
 
 // Begun: a host begins an operation that may make a service active.
