@@ -204,6 +204,9 @@ func (a *agents) effect(op event.Operation, fault agentFault, peer target) event
 	failed := func(why string) event.Result { return event.Result{Code: 1, Reason: why} }
 	switch op.Action {
 	case "start":
+		if !a.stored(op.Resource) {
+			return failed("its storage cannot be reached")
+		}
 		if fault == agentFails && w.chance(0.5) {
 			return failed("did not come up")
 		}
@@ -212,7 +215,7 @@ func (a *agents) effect(op event.Operation, fault agentFault, peer target) event
 			return failed("came up, but does not answer")
 		}
 	case "migrate_to":
-		if fault == agentFails || p == nil || peer.host == nil || !peer.host.power || peer.host.boots != peer.boot || !w.net.reaches(a.h, peer.host) {
+		if fault == agentFails || p == nil || peer.host == nil || !peer.host.power || peer.host.boots != peer.boot || !w.net.reaches(a.h, peer.host) || !peer.host.agents.stored(op.Resource) {
 			return failed("cannot migrate")
 		}
 		a.deactivate(op.Name)
@@ -253,6 +256,11 @@ func (a *agents) effect(op event.Operation, fault agentFault, peer target) event
 		}
 	}
 	return event.Result{}
+}
+
+// stored tells whether a service has the storage here that it needs.
+func (a *agents) stored(service string) bool {
+	return !a.h.w.shape.declared(service) || a.h.w.truth.Stored(a.h.name)
 }
 
 // register is what a fence device does when it is started, stopped or looked at.

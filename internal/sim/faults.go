@@ -164,14 +164,16 @@ func (w *World) begin(f Fault) {
 		kinds := map[string]agentFault{"fails": agentFails, "slow": agentSlow, "hangs": agentHangs}
 		w.agent = append(w.agent, agentTrouble{host: f.Host, action: action, fault: kinds[fault], until: w.now + f.For + 20*time.Second})
 	case "fence fails":
-		w.device.fails = max(w.device.fails, w.now+f.For)
+		d := w.someDevice(f)
+		d.fails = max(d.fails, w.now+f.For)
 	case "fence out of reach": // others may still call it
-		if !w.device.apart[h.index] {
-			w.device.away(h.index, true)
-			end(func() { w.device.away(h.index, false) })
+		if d := w.someDevice(f); !d.apart[h.index] {
+			d.away(h.index, true)
+			end(func() { d.away(h.index, false) })
 		}
 	case "fence slow":
-		w.device.slow = max(w.device.slow, w.now+f.For)
+		d := w.someDevice(f)
+		d.slow = max(d.slow, w.now+f.For)
 	default:
 		if !w.aimed(f) {
 			w.administer(f, h)
@@ -378,6 +380,9 @@ func (w *World) each(f Fault, from, to []int, do func(p *path)) {
 }
 
 func (w *World) cut(f Fault, from, to []int, both bool) {
+	if w.healed {
+		return
+	}
 	change := func(by int) {
 		w.each(f, from, to, func(p *path) { p.cut += by })
 		if both {

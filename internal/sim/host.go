@@ -16,12 +16,13 @@ type Host struct {
 	index int
 	name  string
 
-	boots int // how often it was switched on
-	power bool
-	dead  bool            // nothing gives it power
-	led   bool            // in this boot
-	met   map[string]bool // hosts that it has heard, or that were fenced, since it booted
-	asOf  time.Duration   // when it was switched on
+	boots    int // how often it was switched on
+	power    bool
+	supplies [2]bool         // what feeds it, where fence devices cut each by itself
+	dead     bool            // nothing gives it power
+	led      bool            // in this boot
+	met      map[string]bool // hosts that it has heard, or that were fenced, since it booted
+	asOf     time.Duration   // when it was switched on
 
 	// Clocks: the monotonic one runs at rate, stands still in suspend, and like the
 	// boot-time one begins at an arbitrary point.
@@ -32,18 +33,19 @@ type Host struct {
 	awake   time.Duration // it stands still until then
 	waiting int           // datagrams that wait meanwhile
 
-	disk    disk
-	counter uint64 // of its newest incarnation, when it dropped its state
-	joining int    // the boot in which it asks to be admitted; 0: it does not
-	life    int    // grows with every start and end of a daemon
-	daemon  *daemon
-	version string // of the daemon that is installed
-	stopped bool   // an administrator stopped the daemon
-	agents  agents // what agents left behind in this boot
-	dog     watchdog
-	calls   []time.Duration // when the daemon called fence devices that have not answered
-	slow    time.Duration   // added to every sync
-	lag     time.Duration   // added to every turn of the loop
+	disk      disk
+	counter   uint64 // of its newest incarnation, when it dropped its state
+	joining   int    // the boot in which it asks to be admitted; 0: it does not
+	life      int    // grows with every start and end of a daemon
+	daemon    *daemon
+	version   string // of the daemon that is installed
+	stopped   bool   // an administrator stopped the daemon
+	agents    agents // what agents left behind in this boot
+	dog       watchdog
+	unplugged bool            // a fence device has cut its network
+	calls     []time.Duration // when the daemon called fence devices that have not answered
+	slow      time.Duration   // added to every sync
+	lag       time.Duration   // added to every turn of the loop
 }
 
 // daemon is a running core with what surrounds it.
@@ -70,6 +72,7 @@ type daemon struct {
 func newHost(w *World, index int, name string) *Host {
 	h := &Host{w: w, index: index, name: name, version: "1", rate: 1 + (w.rng.Float64()*2-1)*w.shape.Drift, wallSkew: w.between(-time.Second, time.Second)}
 	h.disk.stored.Fresh = true
+	h.supplies = [2]bool{true, true}
 	return h
 }
 
@@ -92,7 +95,7 @@ func (h *Host) until(mono time.Duration) time.Duration {
 
 // switchOn gives power; the daemon starts by itself, unless it was stopped.
 func (h *Host) switchOn() {
-	if h.power || h.dead {
+	if h.power || h.dead || h.supplies == [2]bool{} {
 		return
 	}
 	h.boots++

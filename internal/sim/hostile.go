@@ -67,7 +67,9 @@ func (w *World) aimed(f Fault) bool {
 			w.crash(h, f.For)
 		}})
 	case "late vote": // the device takes long, and the world goes on meanwhile
-		w.device.slow = max(w.device.slow, w.now+f.For+5*time.Second)
+		for _, d := range w.devices {
+			d.slow = max(d.slow, w.now+f.For+5*time.Second)
+		}
 		if f.Text == "crash" {
 			w.crash(h, w.between(0, 3*time.Second))
 		} else {
@@ -81,7 +83,9 @@ func (w *World) aimed(f Fault) bool {
 			}
 		}
 		if f.Rate < 0.4 {
-			w.device.fails = max(w.device.fails, w.now+f.For+5*time.Second)
+			for _, d := range w.devices {
+				d.fails = max(d.fails, w.now+f.For+5*time.Second)
+			}
 		}
 		if f.Rate < 0.3 {
 			w.cutAll(f)
@@ -158,9 +162,9 @@ func (w *World) lateWord(f Fault) {
 	if leader == nil || len(w.hosts) < 3 {
 		return
 	}
-	if !w.device.apart[leader.index] {
-		w.device.away(leader.index, true)
-		w.ending(f.For, func() { w.device.away(leader.index, false) })
+	if d := w.someDevice(f); !d.apart[leader.index] {
+		d.away(leader.index, true)
+		w.ending(f.For, func() { d.away(leader.index, false) })
 	}
 	w.crash(w.hosts[(leader.index+1+f.Peer%(len(w.hosts)-1))%len(w.hosts)], f.For)
 	w.traps = append(w.traps, &trap{step: stepHelp, until: w.now + 20*time.Second, do: func(h *Host, _ string) {
@@ -234,11 +238,13 @@ func (w *World) trapVoters(f Fault) {
 			w.crash(w.hosts[other.Host], f.For)
 		case "isolate": // when its answer has arrived, and the next word to it has not; and nobody else shoots first
 			w.after(w.between(100*time.Microsecond, 800*time.Microsecond), func() { w.cutAll(f) })
-			w.device.apart = map[int]bool{}
-			for _, o := range w.others(h.index) {
-				w.device.apart[o] = true
+			for _, d := range w.devices {
+				d.apart = map[int]bool{}
+				for _, o := range w.others(h.index) {
+					d.apart[o] = true
+				}
+				w.ending(f.For, func() { d.apart = nil })
 			}
-			w.ending(f.For, func() { w.device.apart = nil })
 		case "isolate other":
 			w.cutAll(other)
 		case "stick":

@@ -36,6 +36,7 @@ var Wanted = []string{
 	"order of an older term", "order overtaken by a report", "order for a former life",
 	"power lost in a sync", "store torn", "bit rot", "disk set back", "write failed", "heartbeats held back",
 	"fence device called", "fence device failed", "fence device slow", "fencing result after its daemon", "fencing hit a later life",
+	"storage cut", "node unfenced", "supply switched off", "supply switched on",
 	"went on alone by the vote", "quorum forced by people", "node dropped its state", "given up without quorum", "watchdog fired", "watchdog deadline",
 	"agent fails", "agent slow", "agent hangs", "service died", "operation promote", "operation demote", "migrated", "migration cut",
 	"daemon upgraded", "fault stop", "fault standby", "fault move", "fault transfer", "fault config", "fault confirm heard", "wish refused: unsafe",

@@ -5,6 +5,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"linuxha/internal/cluster"
@@ -125,8 +126,11 @@ func (s *Shape) bound() time.Duration {
 	if s.Fencing {
 		bound = max(bound, 3*s.FenceTime)
 	}
-	if s.Port {
-		bound = max(bound, 6*s.FenceTime) // both nodes are unfenced first, one after the other
+	if s.Port || s.Storage { // all nodes are unfenced first, one after the other
+		bound = max(bound, time.Duration(s.Nodes)*3*s.FenceTime)
+	}
+	if s.Supplies { // off, off, on, on
+		bound = max(bound, 6*s.FenceTime)
 	}
 	if s.Watchdog {
 		span := d.StallTime() + s.watchdogTimeout()
@@ -144,7 +148,7 @@ func (w *World) recover() time.Duration {
 	w.healed = true
 	w.agent = nil
 	w.clock.stop = true
-	w.device = device{}
+	w.devicesWell()
 	for l := range w.net.paths {
 		for i := range w.net.paths[l] {
 			clear(w.net.paths[l][i])
@@ -154,6 +158,7 @@ func (w *World) recover() time.Duration {
 		if h.stopped {
 			h.kill() // if it still stops, people lose patience
 		}
+		h.unplugged = false
 		h.slow, h.lag, h.disk.last, h.disk.fail, h.disk.tear, h.stopped = 0, 0, 0, 0, false, false
 		for l := range w.net.paths {
 			h.carrier(l, true)
@@ -161,7 +166,7 @@ func (w *World) recover() time.Duration {
 		if h.power && h.daemon == nil {
 			h.start()
 		}
-		h.switchOn()
+		h.repower()
 	}
 	healed := w.now
 	w.until(2*time.Minute, 100*time.Millisecond, func() bool { return w.quiet(healed) })
@@ -196,10 +201,16 @@ func (w *World) recover() time.Duration {
 }
 
 // quiet tells whether nothing is left of the faults that ended at a moment: all
-// hosts have power and are awake, their daemons run or ask to be admitted, and no
-// operation, no sync and no call of a fence device from before is under way.
+// hosts have power and are awake, their daemons run or ask to be admitted, no
+// operation, no sync and no call of a fence device from before is under way, and
+// every link that had failed again and again counts once more.
 func (w *World) quiet(since time.Duration) bool {
+	d := cluster.Detection{Preset: w.shape.Preset}
+	held := w.now-since <= 10*d.Resolve().DeadTime
 	for _, h := range w.hosts {
+		if held && !h.linked() {
+			return false
+		}
 		if !h.power || h.awake > w.now || h.daemon == nil && h.disk.stored.Identity.RaftID != 0 {
 			return false
 		}
@@ -215,6 +226,22 @@ func (w *World) quiet(since time.Duration) bool {
 			if began <= since {
 				return false
 			}
+		}
+	}
+	return true
+}
+
+// linked tells whether every link to a peer whose daemon runs counts for h's daemon.
+func (h *Host) linked() bool {
+	if h.daemon == nil || h.daemon.local == nil {
+		return true
+	}
+	for _, p := range h.daemon.local.Peers {
+		if o := h.w.byName[p.Node]; o == nil || o.daemon == nil || p.Counter == 0 {
+			continue
+		}
+		if slices.ContainsFunc(p.Links, func(l event.LinkView) bool { return !l.Up }) {
+			return false
 		}
 	}
 	return true

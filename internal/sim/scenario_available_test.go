@@ -15,7 +15,7 @@ import (
 func TestPairOnADeadSwitch(t *testing.T) {
 	for _, s := range []Shape{noFencing(shape(2)), shape(2)} {
 		play(t, s, func(s *stage) {
-			s.device.apart = map[int]bool{0: true, 1: true}
+			s.devices[0].apart = map[int]bool{0: true, 1: true}
 			s.isolate(1)
 			s.never(30, "a service of a pair that nobody can recover was stopped", func() bool { return !s.served() })
 			s.heal(1)
@@ -205,7 +205,7 @@ func TestFenceDeviceWithoutPower(t *testing.T) {
 		if n == 0 {
 			n = s.leader()
 		}
-		s.device.fails = s.now + time.Hour
+		s.devices[0].fails = s.now + time.Hour
 		s.crash(n)
 		s.never(30, "something was recovered without confirmation", s.served)
 		s.await(10, "the node is lost", func() bool { return s.leader() > 0 && s.member(n).State == cluster.NodeLost })

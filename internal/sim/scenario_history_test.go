@@ -50,7 +50,7 @@ func TestTwoToThree(t *testing.T) {
 		follower := 3 - l
 		sprung := s.when(stepApplied, l, 0, func(*Host) { // the word of that is on its way to the follower
 			s.isolate(follower)
-			s.device.apart = map[int]bool{l - 1: true, 2: true} // the others do not shoot it first
+			s.devices[0].apart = map[int]bool{l - 1: true, 2: true} // the others do not shoot it first
 		})
 		s.boot(3)
 		s.await(30, "a change of voters", sprung)
@@ -151,7 +151,7 @@ func TestTwinSoleVoters(t *testing.T) {
 		s.crash(2)
 		s.await(30, "n1 goes on alone", func() bool { return s.alone(1) })
 		s.crash(1)
-		s.device.apart = map[int]bool{0: true} // people look after the device
+		s.devices[0].apart = map[int]bool{0: true} // people look after the device
 		s.boot(1)
 		s.never(20, "n1 leads without knowing of n2", func() bool { return s.leader() == 1 })
 		s.boot(2)
@@ -174,7 +174,7 @@ func TestTwinByForce(t *testing.T) {
 			t.Fatalf("%v: force quorum: %v", s, r.Err)
 		}
 		s.await(30, "n2 goes on alone", func() bool { return s.alone(2) && s.owns(2) })
-		s.device.apart = map[int]bool{0: true}
+		s.devices[0].apart = map[int]bool{0: true}
 		s.isolate(1)
 		s.boot(1)
 		s.never(20, "n1 acts though it cannot know", func() bool { return s.leader() == 1 || s.owns(1) })

@@ -27,7 +27,7 @@ func TestPairMatrix(t *testing.T) {
 						s := shape(2)
 						s.Seed, s.Delay, s.FenceTime, s.Resources, s.Group = 3000, delay, takes, 1, 0
 						playSeed(t, s, func(s *stage) {
-							s.device.apart = apart
+							s.devices[0].apart = apart
 							cut(s, 1)
 							if len(apart) == 2 {
 								s.never(30, "somebody went on, and nobody was fenced", func() bool { return s.alone(1) || s.alone(2) || !s.served() })

@@ -81,7 +81,7 @@ var failures = []failure{
 		}
 	}},
 	{"host and fence device", 2, func(s *stage, hit int) {
-		s.device.fails = s.now + time.Hour
+		s.devices[0].fails = s.now + time.Hour
 		s.crash(hit)
 	}},
 	{"all power", 1, func(s *stage, hit int) {

@@ -24,8 +24,11 @@ type Shape struct {
 	Migrate    bool          `json:"migrate,omitempty"`    // the first primitive migrates live
 	NoQuorum   string        `json:"no_quorum,omitempty"`  // policy; "": stop
 	Fencing    bool          `json:"fencing"`
-	Lying      bool          `json:"lying,omitempty"` // fence devices lie: safety is excused, and nothing else
-	Port       bool          `json:"port,omitempty"`  // the fence device cuts the network only, not the power
+	Lying      bool          `json:"lying,omitempty"`    // fence devices lie: safety is excused, and nothing else
+	Port       bool          `json:"port,omitempty"`     // the fence device cuts the network only, not the power
+	Storage    bool          `json:"storage,omitempty"`  // the fence device cuts the storage of declared services only
+	Beside     bool          `json:"beside,omitempty"`   // ... and if it fails, another one cuts the power
+	Supplies   bool          `json:"supplies,omitempty"` // two power supplies, a fence device for each, both of one level
 	Watchdog   bool          `json:"watchdog"`
 	Timeout    time.Duration `json:"timeout,omitempty"` // of the watchdogs; 0: two seconds
 	Delay      string        `json:"delay,omitempty"`   // the head start that the device gives, as in "n1:5s"
@@ -64,7 +67,23 @@ func shapeOf(seed uint64) Shape {
 	s.Port = s.Nodes == 2 && s.Fencing && one(10)
 	s.Timeout = []time.Duration{2 * time.Second, 5 * time.Second}[rng.IntN(2)]
 	s.Lying = s.Fencing && !s.Port && one(40)
+	s.drawDevices()
 	return s
+}
+
+// drawDevices gives some worlds other fence devices. It draws by itself: what else a
+// seed makes stays as it was.
+func (s *Shape) drawDevices() {
+	rng := rand.New(rand.NewPCG(s.Seed, 3))
+	if !s.Fencing || s.Lying || s.Port {
+		return
+	}
+	switch n := rng.IntN(12); {
+	case n < 3 && s.Nodes > 2:
+		s.Storage, s.Beside = true, rng.IntN(2) == 0
+	case n >= 10:
+		s.Supplies = true
+	}
 }
 
 // pick draws one of several numbers, each followed by its weight.
@@ -92,7 +111,8 @@ func (s *Shape) kinds() (list []string) {
 		is   bool
 		text string
 	}{
-		{s.Witness, "with a witness"}, {!s.Fencing && !s.Watchdog, "without fence device"}, {s.Lying, "with lying fence devices"}, {s.Drift > 1e-3, "with clocks that drift"}, {s.Port, "with a device that cuts the network"}, {s.Watchdog && !s.Fencing, "with watchdogs alone"}, {s.Watchdog && s.Fencing, "with watchdogs"},
+		{s.Witness, "with a witness"}, {!s.Fencing && !s.Watchdog, "without fence device"}, {s.Lying, "with lying fence devices"}, {s.Drift > 1e-3, "with clocks that drift"}, {s.Port, "with a device that cuts the network"},
+		{s.Storage && !s.Beside, "with a device that cuts the storage"}, {s.Beside, "with devices that cut the storage, or else the power"}, {s.Supplies, "with two power supplies"}, {s.Watchdog && !s.Fencing, "with watchdogs alone"}, {s.Watchdog && s.Fencing, "with watchdogs"},
 		{s.NoQuorum != "", "with no_quorum " + s.NoQuorum}, {s.Clone, "with a clone"}, {s.Promotable, "with a promotable"}, {s.Migrate, "with migration"},
 	} {
 		if x.is {
@@ -108,10 +128,12 @@ func hostName(i int) string { return fmt.Sprintf("n%d", i+1) }
 func (s *Shape) services() []truth.Service {
 	var list []truth.Service
 	for i := range s.Resources {
-		list = append(list, truth.Service{Name: fmt.Sprintf("r%d", i+1)})
+		name := fmt.Sprintf("r%d", i+1)
+		list = append(list, truth.Service{Name: name, Storage: s.declared(name)})
 	}
 	for i := range s.Group {
-		list = append(list, truth.Service{Name: fmt.Sprintf("g%d", i+1)})
+		name := fmt.Sprintf("g%d", i+1)
+		list = append(list, truth.Service{Name: name, Storage: s.declared(name)})
 	}
 	if s.Clone {
 		list = append(list, truth.Service{Name: "everywhere", Anywhere: true})
@@ -157,27 +179,25 @@ func (s *Shape) config() cluster.Config {
 	if s.Witness {
 		c.Nodes = append(c.Nodes, cluster.Node{Name: hostName(s.Nodes - 1), Witness: true})
 	}
-	if s.Fencing {
-		device := cluster.Resource{ID: "power", Kind: cluster.Primitive, Agent: cluster.Agent{Class: "stonith", Type: "fence_sim"}}
-		if s.Delay != "" {
-			device.Params = attributes("power-params", "pcmk_delay_base", s.Delay)
-		}
-		if s.Port {
-			device.ID, device.Agent.Type = "port", "fence_ifmib"
-		}
-		c.Resources = append(c.Resources, device)
-	}
+	s.configDevices(&c)
 	for i := range s.Resources {
 		r := primitive(fmt.Sprintf("r%d", i+1))
 		if s.Migrate && i == 0 {
 			r.Meta = attributes("r1-meta", "allow-migrate", "true")
+		}
+		if s.declared(r.ID) {
+			r.Meta = append(r.Meta, attributes(r.ID+"-requires", "requires", "unfencing")...)
 		}
 		c.Resources = append(c.Resources, r)
 	}
 	if s.Group > 0 {
 		g := cluster.Resource{ID: "g", Kind: cluster.Group}
 		for i := range s.Group {
-			g.Children = append(g.Children, primitive(fmt.Sprintf("g%d", i+1)))
+			r := primitive(fmt.Sprintf("g%d", i+1))
+			if s.declared(r.ID) {
+				r.Meta = attributes(r.ID+"-requires", "requires", "unfencing")
+			}
+			g.Children = append(g.Children, r)
 		}
 		c.Resources = append(c.Resources, g)
 	}
@@ -201,4 +221,36 @@ func (s *Shape) config() cluster.Config {
 		}}})
 	}
 	return c
+}
+
+// configDevices configures what fences nodes.
+func (s *Shape) configDevices(c *cluster.Config) {
+	ids := s.devices()
+	for _, id := range ids {
+		device := cluster.Resource{ID: id, Kind: cluster.Primitive, Agent: cluster.Agent{Class: "stonith", Type: "fence_sim"}}
+		switch {
+		case id == devicePort:
+			device.Agent.Type = "fence_ifmib"
+		case id == deviceStorage:
+			device.Agent.Type = "fence_scsi"
+			device.Meta = attributes("storage-meta", "provides", "unfencing")
+		case s.Delay != "":
+			device.Params = attributes(id+"-params", "pcmk_delay_base", s.Delay)
+		}
+		c.Resources = append(c.Resources, device)
+	}
+	switch {
+	case s.Supplies:
+		c.FencingLevels = []cluster.FencingLevel{{ID: "both", Pattern: ".*", Index: 1, Devices: ids}}
+	case s.Beside:
+		for i, id := range ids {
+			c.FencingLevels = append(c.FencingLevels, cluster.FencingLevel{ID: "level-" + id, Pattern: ".*", Index: i + 1, Devices: []string{id}})
+		}
+	}
+}
+
+// declared tells whether a service is declared to need the storage that the fence
+// device cuts: all of the group, and all primitives but the last of several.
+func (s *Shape) declared(name string) bool {
+	return s.Storage && (s.Resources == 1 || name != fmt.Sprintf("r%d", s.Resources))
 }

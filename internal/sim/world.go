@@ -30,7 +30,7 @@ type World struct {
 	net     network
 	truth   *truth.Truth
 	clock   *clients
-	device  device
+	devices []*fenceDevice
 	agent   []agentTrouble
 	seen    fences
 	stats   map[string]int
@@ -67,6 +67,7 @@ func newWorld(s Shape, trace io.Writer) *World {
 		nextRaft: 100, lost: map[string]loss{}, trace: trace, lineage: cluster.Lineage{ID: fmt.Sprintf("%032x", s.Seed|1<<60)},
 	}
 	w.seen, w.owners = fences{}, map[uint64]*Host{}
+	w.devicesWell()
 	for i := range s.Nodes {
 		h := newHost(w, i, hostName(i))
 		w.hosts = append(w.hosts, h)
@@ -161,7 +162,7 @@ func (w *World) show(h *Host, s *cluster.State) {
 				continue // from the network only
 			}
 			off := slices.ContainsFunc(s.Fencings, func(f cluster.Fencing) bool {
-				return f.Target.Node == m.Name && f.Target.Boot == m.Incarnation.Boot && (f.Result == "ok" || f.Result == "confirmed")
+				return f.Target.Node == m.Name && f.Target.Boot == m.Incarnation.Boot && f.Action != "on" && !f.Cut && (f.Result == "ok" || f.Result == "confirmed")
 			})
 			if m.State == cluster.NodeFenced && (off || !w.shape.Watchdog) { // else by its watchdog's time
 				w.truth.Confirmed(w.now, h.name, m.Name, m.Incarnation.Boot)

@@ -29,9 +29,11 @@ type Truth struct {
 }
 
 type host struct {
-	power   bool
-	boot    string
-	witness bool
+	power    bool
+	boot     string
+	witness  bool
+	unfenced bool // in this boot
+	cut      bool // from the storage
 }
 
 // Service is what agents run under one configured name.
@@ -39,12 +41,16 @@ type Service struct {
 	Name     string
 	Anywhere bool // one on every host, not one in all
 	Promoted int  // how many may be promoted at once
+	// Storage: it harms nothing without the storage that a fence device cuts, and
+	// must not be started before its host was unfenced.
+	Storage bool
 }
 
 // Activity is a service that is active on a host.
 type Activity struct {
 	Host, Name string // the name that agents use
 	Promoted   bool
+	Cut        bool // from the storage that it needs: it harms nothing
 }
 
 type branch struct {
@@ -60,7 +66,7 @@ type print struct {
 // Breach is a rule that did not hold.
 type Breach struct {
 	At   time.Duration `json:"at"`
-	Rule string        `json:"rule"` // owner, grant, confirm, acked, equal, term, twice, fork, sole, watchdog, removed, shot, radius, votes, live, panic
+	Rule string        `json:"rule"` // owner, grant, confirm, acked, equal, term, twice, fork, sole, watchdog, removed, unfenced, shot, radius, votes, live, panic
 	Text string        `json:"text"`
 	// Stack is where a core or the world panicked.
 	Stack string `json:"stack,omitempty"`
@@ -113,7 +119,52 @@ func (t *Truth) PowerOn(name, boot string) {
 		h = &host{}
 		t.hosts[name] = h
 	}
-	h.power, h.boot = true, boot
+	h.power, h.boot, h.unfenced, h.cut = true, boot, false, false
+}
+
+// CutStorage takes the storage away from a host, and from all that needs it there.
+func (t *Truth) CutStorage(name string) {
+	t.hosts[name].cut = true
+	for service, list := range t.active {
+		for i := range list {
+			if list[i].Host == name && t.services[service].Storage {
+				list[i].Cut = true
+			}
+		}
+	}
+}
+
+// Unfence gives a host the storage, and what still runs there the power to do harm.
+func (t *Truth) Unfence(at time.Duration, name string) {
+	h := t.hosts[name]
+	h.unfenced, h.cut = true, false
+	for _, service := range slices.Sorted(maps.Keys(t.active)) {
+		list := t.active[service]
+		for i := range list {
+			if list[i].Host != name || !list[i].Cut {
+				continue
+			}
+			if list[i].Cut = false; t.harmful(service) > 1 {
+				t.breach(at, "owner", "%s is active on %v, and %s has its storage back", service, t.Owners(service), name)
+			}
+			if !t.Granted(name, service) {
+				t.breach(at, "grant", "%s has its storage back, and %s runs there, granted to %v at index %d", name, service, t.newest.Holders[service], t.newest.Index)
+			}
+		}
+	}
+}
+
+// Stored tells whether a host may use the storage.
+func (t *Truth) Stored(name string) bool { return t.hosts[name].unfenced && !t.hosts[name].cut }
+
+// harmful counts the instances of a service that may harm one another.
+func (t *Truth) harmful(service string) (n int) {
+	for _, a := range t.active[service] {
+		if !a.Cut {
+			n++
+		}
+	}
+	return n
 }
 
 // PowerOff ends everything on a host.
@@ -131,7 +182,8 @@ func (t *Truth) Activate(at time.Duration, host, service, name string) {
 			return
 		}
 	}
-	t.active[service] = append(t.active[service], Activity{Host: host, Name: name})
+	needs := t.services[service].Storage
+	t.active[service] = append(t.active[service], Activity{Host: host, Name: name, Cut: needs && t.hosts[host].cut})
 	same := 0
 	for _, a := range t.active[service] {
 		if a.Host == host {
@@ -141,12 +193,14 @@ func (t *Truth) Activate(at time.Duration, host, service, name string) {
 	switch {
 	case t.hosts[host].witness:
 		t.breach(at, "owner", "%s is active on the witness %s", service, host)
-	case !t.services[service].Anywhere && len(t.active[service]) > 1:
+	case needs && !t.hosts[host].unfenced:
+		t.breach(at, "unfenced", "%s became active on %s, which has not been unfenced since it booted", service, host)
+	case !t.services[service].Anywhere && t.harmful(service) > 1:
 		t.breach(at, "owner", "%s is active on %v", service, t.Owners(service))
 	case same > 1:
 		t.breach(at, "owner", "%s is active more than once on %s", service, host)
 	}
-	if !t.Granted(host, service) {
+	if !t.Granted(host, service) && !(needs && t.hosts[host].cut) {
 		t.breach(at, "grant", "%s became active on %s, granted to %v at index %d", service, host, t.newest.Holders[service], t.newest.Index)
 	}
 }
@@ -220,7 +274,7 @@ func (t *Truth) Agree(at time.Duration, a Agreed) {
 	}
 	for _, service := range slices.Sorted(maps.Keys(t.active)) {
 		for _, x := range t.active[service] {
-			if !t.Granted(x.Host, service) {
+			if !x.Cut && !t.Granted(x.Host, service) {
 				t.breach(at, "grant", "%s is active on %s, granted to %v at index %d", service, x.Host, a.Holders[service], a.Index)
 			}
 		}
@@ -264,6 +318,9 @@ func (t *Truth) Votes(at time.Duration, node string, voters []string) {
 
 // Begun: a host begins an operation that may make a service active.
 func (t *Truth) Begun(at time.Duration, name, service string) {
+	if t.services[service].Storage && !t.hosts[name].unfenced {
+		t.breach(at, "unfenced", "%s begins to start %s, and has not been unfenced since it booted", name, service)
+	}
 	if !t.Granted(name, service) {
 		t.breach(at, "grant", "%s begins to start %s, granted to %v at index %d", name, service, t.newest.Holders[service], t.newest.Index)
 	}
