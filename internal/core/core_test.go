@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -137,6 +138,32 @@ func TestServiceIsRecovered(t *testing.T) {
 				if _, ok := stages[stage]; !ok {
 					t.Errorf("stage %s was not recorded", stage)
 				}
+			}
+		})
+	}
+}
+
+// The result of an operation is in the log as soon as it can be, on the leader like
+// anywhere else: what follows from it does not wait for the next heartbeat.
+func TestResultsAreToldAtOnce(t *testing.T) {
+	for _, leader := range []string{"a", "b"} {
+		t.Run("leader "+leader, func(t *testing.T) {
+			w := newWorld(t, powered(), "a", "b", "c")
+			w.until(10*time.Second, "formed", func() bool { return w.allOnline(3) })
+			if leader != "a" {
+				if r := w.request("c", event.Request{Transfer: &leader}); r.Err != nil {
+					t.Fatal(r.Err)
+				}
+				w.until(time.Second, "handed over", func() bool { return w.leader() == leader })
+			}
+			w.run(3 * time.Second)
+			w.request("c", event.Request{Commands: []cluster.Command{{Config: &cluster.ConfigChange{Config: served()}}}})
+			w.until(time.Second, "web runs", func() bool { return w.runsOn("a") })
+			took := w.until(time.Second, "its start is in the log", func() bool {
+				return slices.ContainsFunc(w.nodes["a"].state.Member("a").History, func(h cluster.ResourceHistory) bool { return h.ID == "web" })
+			})
+			if limit := 20 * time.Millisecond; took > limit {
+				t.Errorf("known after %v, want at most %v", took, limit)
 			}
 		})
 	}

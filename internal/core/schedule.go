@@ -262,7 +262,11 @@ func (c *Core) takeExecutor() {
 	}
 	*s = sentResults{version: c.executor.ResultsVersion(), leader: leader, term: c.raft.Term(), at: c.now.Mono}
 	if leader == c.identity.RaftID {
+		// What follows is proposed at once: others' results come with an event that has
+		// the leader's duties done after it, its own come after them.
 		c.results(c.self, results)
+		c.takeEngine()
+		c.flush()
 		return
 	}
 	c.send(c.nodeOf(leader), event.Message{Results: &event.Results{Done: results}})
