@@ -1,5 +1,7 @@
 package cibgen
 
+import "slices"
+
 // Shrink returns a smaller document on which fails is still true: elements are
 // taken away, larger pieces first, then attributes, until nothing more can go.
 // fails must be true of the document given and is called at most limit times.
@@ -58,7 +60,7 @@ func (s *shrinker) elements(e *Element) bool {
 			at = end
 		}
 	}
-	for _, c := range e.Children {
+	for _, c := range slices.Backward(e.Children) { // constraints before what they name
 		changed = s.elements(c) || changed
 	}
 	return changed

@@ -39,7 +39,8 @@ func (rn *run) readOrders() {
 				continue
 			}
 			if needed {
-				first.Action, then.Action = o.FirstAction, orDefault(o.ThenAction, o.FirstAction)
+				// As sets, both default to start: the second does not follow the first.
+				first.Action, then.Action = o.FirstAction, o.ThenAction
 				sets = []cluster.ResourceSet{first, then}
 			}
 		}

@@ -84,7 +84,7 @@ func (rn *run) orderGuestAction(a *action, connection *resource) {
 	case taskStart, taskPromote:
 		rn.afterStart(container, a, relImply)
 		rn.afterStart(connection, a, relNone)
-	case taskStop, taskDemote:
+	case taskStop, taskDemote, taskMigrateTo, taskMigrateFrom: // the same connection carries them
 		if !container.failed { // else implied by the stop of the container
 			rn.beforeStop(a, connection, relSeq)
 		}
@@ -149,7 +149,7 @@ func (rn *run) orderRemoteAction(a *action, c *resource) {
 		} else {
 			rn.afterStart(c, a, relNone)
 		}
-	case a.task == taskStop:
+	case a.task == taskStop || a.task == taskMigrateTo || a.task == taskMigrateFrom: // the same connection carries them
 		switch {
 		case state == connectionAlive:
 			rn.beforeStop(a, c, relImplyBack)
