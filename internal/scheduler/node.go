@@ -46,7 +46,6 @@ type node struct {
 	fencePrio     bool                      // lost from membership: priority-fencing-delay applies
 
 	active []*resource // primitives active there now, in the order found
-	placed []*resource // primitives assigned there
 	count  int         // number of resources assigned, for balance
 }
 

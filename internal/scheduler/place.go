@@ -13,15 +13,34 @@ func (rn *run) placeResources() {
 	if rn.options.strategy != strategyDefault {
 		rn.sortByUtilization()
 	}
+	rn.begun = make([]*resource, 0, len(rn.resources))
+	rn.rounds = make([]round, 0, len(rn.resources))
 	for _, r := range rn.resources {
 		if r.isConnection {
-			rn.place(r, r.partialTarget, true)
+			rn.placeTop(r, r.partialTarget)
 		}
 	}
 	for _, r := range rn.resources {
 		if !r.isConnection {
-			rn.place(r, nil, true)
+			rn.placeTop(r, nil)
 		}
+	}
+}
+
+// round is what is placed in one go: the top-level resources that one of them had
+// to wait for, and itself.
+type round struct {
+	resources []*resource // in the order in which their placement began
+	balanced  bool        // how many resources the nodes had decided something
+}
+
+// placeTop places a top-level resource, and notes the round.
+func (rn *run) placeTop(r *resource, prefer *node) {
+	from := len(rn.begun)
+	rn.balanced = false
+	rn.place(r, prefer, true)
+	if len(rn.begun) > from {
+		rn.rounds = append(rn.rounds, round{rn.begun[from:len(rn.begun):len(rn.begun)], rn.balanced})
 	}
 }
 
@@ -30,6 +49,9 @@ func (rn *run) placeResources() {
 // stopIfFail a resource without a node is stopped; else the attempt can be
 // taken back.
 func (rn *run) place(r *resource, prefer *node, stopIfFail bool) *node {
+	if r.parent == nil && !r.placed && !r.placing {
+		rn.begun = append(rn.begun, r)
+	}
 	switch r.kind {
 	case cluster.Group:
 		return rn.placeGroup(r, prefer, stopIfFail)
@@ -204,6 +226,8 @@ func (rn *run) placeOnBest(r *resource, prefer *node, stopIfFail bool) {
 	} else if !(r.unique && r.isInstance()) && bestScore > 0 && best.available() &&
 		current != nil && current.available() && current.score >= 0 && r.allowed.at(current) == bestScore {
 		chosen = current // as good as any
+	} else if bestScore >= 0 && best.available() {
+		rn.noteTie(r.allowed, best)
 	}
 	rn.setPlace(r, chosen, false, stopIfFail)
 }
@@ -240,7 +264,6 @@ func (rn *run) setPlace(r *resource, n *node, force, stopIfFail bool) bool {
 	if force {
 		r.assignedScore = n.score // it was not chosen by its score
 	}
-	n.placed = append(n.placed, r)
 	n.count++
 	n.consume(r)
 	return changed
@@ -274,12 +297,6 @@ func (rn *run) unplace(r *resource) {
 	r.assigned = nil
 	n.count--
 	n.release(r)
-	for i := len(n.placed) - 1; i >= 0; i-- {
-		if n.placed[i] == r {
-			n.placed = append(n.placed[:i], n.placed[i+1:]...)
-			break
-		}
-	}
 }
 
 // nodeRanking holds what two nodes are compared by.
@@ -332,6 +349,18 @@ func (rn *run) bestNode(scores scoreVector, current *node) *node {
 	return best
 }
 
+// noteTie notes whether the balance may have decided for best: another node has
+// the same score.
+func (rn *run) noteTie(scores scoreVector, best *node) {
+	k := nodeRanking{rn, scores, nil}
+	for i, s := range scores {
+		if n := rn.nodes[i]; s != absent && n != best && k.effective(n) == k.effective(best) {
+			rn.balanced = true
+			return
+		}
+	}
+}
+
 // bestWhere returns what find finds on the best node with an entry in scores where
 // it finds something, or nil.
 func (rn *run) bestWhere(scores scoreVector, find func(*node) *resource) *resource {
@@ -354,6 +383,9 @@ func (rn *run) bestWhere(scores scoreVector, find func(*node) *resource) *resour
 		if r := find(n); r != nil {
 			best, found = n, r
 		}
+	}
+	if best != nil {
+		rn.noteTie(scores, best)
 	}
 	return found
 }

@@ -49,6 +49,8 @@ type memory struct {
 	eager bool
 
 	links [3][][]int // top-level resources that each colocation, order and ticket constraint names
+
+	primaries, dependents [][]int // by top-level resource: which colocations tie it to
 }
 
 // Schedule is the function Schedule.
@@ -137,6 +139,7 @@ func (m *memory) complete() bool {
 	if !m.readLinks() {
 		return false
 	}
+	m.readColocated()
 	m.restless, m.timed = make([]bool, len(byID)), make([]bool, len(byID))
 	if !m.noteRest(rn, func(r *resource) int { return m.unitOf[r.index] }) {
 		return false
@@ -222,6 +225,24 @@ func (m *memory) readLinks() bool {
 		}
 	}
 	return plain
+}
+
+// readColocated notes which top-level resources are colocated with which.
+func (m *memory) readColocated() {
+	m.primaries, m.dependents = make([][]int, len(m.config.Resources)), make([][]int, len(m.config.Resources))
+	add := func(list *[]int, unit int) {
+		if !slices.Contains(*list, unit) {
+			*list = append(*list, unit)
+		}
+	}
+	for _, r := range m.run.all {
+		for _, c := range r.thisWith {
+			if d, p := m.unitOf[r.index], m.unitOf[c.primary.index]; d != p {
+				add(&m.primaries[d], p)
+				add(&m.dependents[p], d)
+			}
+		}
+	}
 }
 
 // unitsNamed lists the top-level resources that ids, which may also be of

@@ -3,6 +3,8 @@ package scheduler
 import (
 	"maps"
 	"slices"
+
+	"linuxha/internal/cluster"
 )
 
 // place is what placement decided about one resource.
@@ -13,10 +15,44 @@ type place struct {
 	role, nextRole      role
 	priority, promotion score
 	managed, nowhere    bool
+	clone               *cloneData
 	children            []*resource // a clone's instances, as sorted
 	counts              []int32
-	promoted            int
+	version             int  // of the scores; see rescore
 	scored              bool // its scores still matter, since it has no place
+}
+
+// placeNow is what has been decided about r.
+func (r *resource) placeNow() place {
+	return place{
+		allowed: r.allowed, assigned: r.assigned, assignedScore: r.assignedScore, role: r.role, nextRole: r.nextRole,
+		priority: r.priority, promotion: r.promotion, managed: r.managed, nowhere: r.nowhere, clone: r.clone, children: r.children,
+		counts: r.counts, version: r.scored, scored: !r.isClone() && placeOf(r) == nil,
+	}
+}
+
+// settle makes p be what has been decided about r.
+func (r *resource) settle(p *place) {
+	r.placed = true
+	r.set(p)
+	if r.assigned != nil {
+		r.assigned.count++
+	}
+}
+
+// rewind makes r be as f says that it is before it gets its place.
+func (r *resource) rewind(f *resource) {
+	r.placed = false
+	r.set(&place{
+		allowed: f.allowed, role: f.role, nextRole: f.nextRole, priority: f.priority, promotion: f.promotion,
+		managed: f.managed, nowhere: f.nowhere, clone: f.clone, children: f.children, version: f.scored,
+	})
+}
+
+func (r *resource) set(p *place) {
+	r.allowed, r.assigned, r.assignedScore, r.role, r.nextRole = p.allowed, p.assigned, p.assignedScore, p.role, p.nextRole
+	r.priority, r.promotion, r.managed, r.nowhere = p.priority, p.promotion, p.managed, p.nowhere
+	r.clone, r.children, r.counts, r.scored = p.clone, p.children, p.counts, p.version
 }
 
 // keepFacts remembers every resource as it is before placement.
@@ -41,50 +77,172 @@ func (r *resource) own() {
 func (m *memory) keepPlaces() {
 	m.places = make([]place, len(m.run.all))
 	for i, r := range m.run.all {
-		p := &m.places[i]
-		*p = place{
-			allowed: r.allowed, assigned: r.assigned, assignedScore: r.assignedScore, role: r.role, nextRole: r.nextRole,
-			priority: r.priority, promotion: r.promotion, managed: r.managed, nowhere: r.nowhere, counts: r.counts,
-			scored: !r.isClone() && placeOf(r) == nil,
-		}
-		if r.isClone() {
-			p.children, p.promoted = slices.Clone(r.children), r.clone.promoted
-		}
+		m.places[i] = r.placeNow()
 	}
+	m.keepCounts()
+}
+
+func (m *memory) keepCounts() {
 	m.counts = make([]int, len(m.run.nodes))
 	for i, n := range m.run.nodes {
 		m.counts[i] = n.count
 	}
 }
 
-// placeAgain places everything by the present facts, and returns the top-level
-// resources of which something has got another place.
-func (m *memory) placeAgain() []int {
-	for i, r := range m.run.all {
-		*r = m.facts[i]
-		r.own()
-	}
-	m.run.scorings++
-	for _, n := range m.run.nodes {
-		n.count, n.placed = 0, nil
-	}
-	before := m.places
-	m.run.placeResources()
-	m.keepPlaces()
-	var moved []int
-	for i := range before {
-		if !before[i].same(&m.places[i]) {
-			moved = append(moved, m.unitOf[i])
+// replacing is placement for new facts, round by round, in which a round that
+// they cannot concern keeps its places. One is concerned by
+//
+//   - other facts about something in it, or about what that is colocated with;
+//   - another place of what something in it is colocated with;
+//   - other scores of what is, through others perhaps, colocated with something in
+//     it, or, if that is a clone, with what the clone is colocated with, since that
+//     brings the instances into order;
+//   - another balance of the nodes, if the balance has decided something in it.
+type replacing struct {
+	*memory
+	concerned []bool // by top-level resource
+	shift     []int  // by node: how many resources it has more than before by now
+	moved     []int  // top-level resources of which something has got another place
+}
+
+// concern notes whom another place of a top-level resource concerns.
+func (p *replacing) concern(unit int) { mark(p.concerned, p.dependents[unit]) }
+
+// concernScores notes whom other scores of a top-level resource concern.
+func (p *replacing) concernScores(unit int) {
+	seen := make([]bool, len(p.concerned))
+	var rise func(int)
+	rise = func(unit int) {
+		if seen[unit] {
+			return
+		}
+		seen[unit] = true
+		for _, d := range p.dependents[unit] {
+			p.concerned[d] = p.concerned[d] || p.config.Resources[d].Kind == cluster.Clone
+		}
+		for _, primary := range p.primaries[unit] {
+			p.concerned[primary] = true
+			rise(primary)
 		}
 	}
-	return moved
+	rise(unit)
+}
+
+// placeAgain places by the present facts, where changed says of each top-level
+// resource how they differ, and returns the top-level resources of which something
+// has got another place. It is not ok if the rounds are no longer the same.
+func (m *memory) placeAgain(changed []factChange) (moved []int, ok bool) {
+	p := &replacing{memory: m, concerned: make([]bool, len(changed)), shift: make([]int, len(m.run.nodes))}
+	for unit, c := range changed {
+		if c.any {
+			p.concerned[unit] = true
+			p.concern(unit)
+		}
+		if c.scores {
+			p.concernScores(unit)
+		}
+	}
+	for i, r := range m.run.all {
+		r.rewind(&m.facts[i])
+	}
+	for _, n := range m.run.nodes {
+		n.count = 0
+	}
+	for i := range m.run.rounds {
+		if round := &m.run.rounds[i]; !p.concerns(round) {
+			for _, top := range round.resources {
+				top.each(func(r *resource) { r.settle(&m.places[r.index]) })
+			}
+		} else if !p.place(round) {
+			return nil, false
+		}
+	}
+	m.keepCounts()
+	return p.moved, true
+}
+
+func (p *replacing) concerns(round *round) bool {
+	if round.balanced && slices.ContainsFunc(p.shift, func(more int) bool { return more != 0 }) {
+		return true
+	}
+	return slices.ContainsFunc(round.resources, func(r *resource) bool { return p.concerned[p.unitOf[r.index]] })
+}
+
+// place places what is in a round anew. It is false if that is not the same now.
+func (p *replacing) place(round *round) bool {
+	rn := p.run
+	for _, top := range round.resources {
+		top.each(func(r *resource) {
+			*r = p.facts[r.index]
+			r.own()
+			if n := p.places[r.index].assigned; n != nil {
+				p.shift[n.index]--
+			}
+		})
+	}
+	rn.scorings++
+	rn.begun, rn.balanced = nil, false
+	rn.place(round.resources[0], nil, true)
+	round.balanced = rn.balanced
+	for _, top := range round.resources {
+		p.note(top)
+	}
+	return slices.Equal(rn.begun, round.resources)
+}
+
+// note remembers the new place of a top-level resource, and whom it concerns.
+func (p *replacing) note(top *resource) {
+	sameScores, samePlaces, same := true, true, true
+	top.each(func(r *resource) {
+		before, now := &p.places[r.index], r.placeNow()
+		if now.assigned != nil {
+			p.shift[now.assigned.index]++
+		}
+		same = same && before.same(&now)
+		sameScores = sameScores && before.managed == now.managed && slices.Equal(before.allowed, now.allowed)
+		samePlaces = samePlaces && (!r.orderMatters() || slices.Equal(before.children, now.children)) && (!r.promotable || before.assignedScore == now.assignedScore)
+		*before = now
+	})
+	unit := p.unitOf[top.index]
+	if !same {
+		p.moved = append(p.moved, unit)
+	}
+	if !same || !samePlaces {
+		p.concern(unit)
+	}
+	if !sameScores {
+		p.concernScores(unit)
+	}
+}
+
+// orderMatters tells whether it can matter to what is colocated with r in which
+// order r's instances were placed: if several are on one node, or if wishes to be
+// with or without them are weighed one after the other.
+func (r *resource) orderMatters() bool {
+	return r.isClone() && (r.clone.nodeMax > 1 || slices.ContainsFunc(r.withThis, func(c *colocation) bool { return !c.infinite() }))
+}
+
+// each calls f for r and everything in it.
+func (r *resource) each(f func(*resource)) {
+	f(r)
+	for _, c := range r.children {
+		c.each(f)
+	}
 }
 
 // same tells whether two placements have the same consequences. The scores of
 // what has a place have none, nor has the order of instances at rest.
 func (p *place) same(o *place) bool {
 	return p.assigned == o.assigned && p.role == o.role && p.nextRole == o.nextRole && p.managed == o.managed && p.nowhere == o.nowhere &&
-		p.promoted == o.promoted && p.scored == o.scored && (!p.scored || slices.Equal(p.allowed, o.allowed))
+		p.promotions() == o.promotions() && p.scored == o.scored && (!p.scored || slices.Equal(p.allowed, o.allowed))
+}
+
+// promotions is how many instances of a clone will be promoted.
+func (p *place) promotions() int {
+	if p.clone == nil {
+		return 0
+	}
+	return p.clone.promoted
 }
 
 // handOver gives the resources of a slice the places that the whole run found.
@@ -101,7 +259,7 @@ func (m *memory) handOver(rn *run) {
 			r.assigned = rn.nodes[p.assigned.index]
 		}
 		if r.isClone() {
-			r.clone.promoted = p.promoted
+			r.clone.promoted = p.promotions()
 			for k, c := range p.children {
 				r.children[k] = rn.byID[c.id]
 			}
@@ -112,9 +270,15 @@ func (m *memory) handOver(rn *run) {
 	}
 }
 
-// takeFacts makes what a slice read of r the facts of the whole run about it. It
-// tells whether placement may depend on what has changed.
-func (m *memory) takeFacts(r *resource) (changed bool) {
+// factChange tells how facts about a top-level resource differ as far as placement
+// can depend on them.
+type factChange struct {
+	any    bool
+	scores bool // in what its primaries see when they ask where it would like to be
+}
+
+// takeFacts makes what a slice read of r the facts of the whole run about it.
+func (m *memory) takeFacts(r *resource) (c factChange) {
 	f := &m.facts[m.run.byID[r.id].index]
 	at := func(n *node) *node {
 		if n == nil {
@@ -139,13 +303,14 @@ func (m *memory) takeFacts(r *resource) (changed bool) {
 		}
 		locations[i] = &c
 	}
-	changed = !slices.Equal(f.allowed, r.allowed) || !slices.Equal(f.active, active) || !slices.Equal(f.known, r.known) ||
-		f.role != r.role || f.nextRole != r.nextRole || f.managed != r.managed || f.blocked != r.blocked || f.failed != r.failed && r.inClone() ||
-		f.priority != r.priority || f.stickiness != r.stickiness || f.requires != r.requires || f.partialSource != source ||
-		f.historyName != r.historyName || f.removed != r.removed || !slices.EqualFunc(f.locations, locations, sameScores) ||
-		f.critical != r.critical || !maps.Equal(f.meta, r.meta)
+	c.scores = !slices.Equal(f.allowed, r.allowed) || !slices.Equal(f.active, active) || f.managed != r.managed || f.stickiness != r.stickiness ||
+		f.failed != r.failed && r.inClone() || f.critical != r.critical || !slices.EqualFunc(f.locations, locations, sameScores) ||
+		f.historyName != r.historyName || f.removed != r.removed || !slices.Equal(f.discovery, r.discovery) || f.exclusive != r.exclusive ||
+		f.meta["container-attribute-target"] != r.meta["container-attribute-target"]
+	c.any = c.scores || !slices.Equal(f.known, r.known) || f.role != r.role || f.nextRole != r.nextRole || f.blocked != r.blocked ||
+		f.priority != r.priority || f.requires != r.requires || f.partialSource != source || !maps.Equal(f.meta, r.meta)
 
-	if changed {
+	if c.scores {
 		m.run.rescore(f, false)
 		m.run.forgetEffects(f)
 	}
@@ -161,7 +326,7 @@ func (m *memory) takeFacts(r *resource) (changed bool) {
 		c := *r.clone
 		f.clone = &c
 	}
-	return changed
+	return c
 }
 
 func sameScores(a, b *location) bool { return a.role == b.role && slices.Equal(a.scores, b.scores) }

@@ -52,7 +52,11 @@ func (m *memory) replan(config *cluster.Config, status *cluster.Status, now time
 			return nil
 		}
 		if first {
-			if moved := m.moved(p, rn, d); mark(affected, moved) {
+			moved, ok := m.moved(p, rn, d)
+			if !ok {
+				return nil
+			}
+			if mark(affected, moved) {
 				continue
 			}
 		}
@@ -176,21 +180,25 @@ func (m *memory) sameNodes(rn *run) bool {
 }
 
 // moved takes over what a slice found out about the affected resources, and
-// places everything again if that may matter. It returns what moved.
-func (m *memory) moved(p *part, rn *run, d *difference) []int {
+// places anew what that may concern. It returns what moved.
+func (m *memory) moved(p *part, rn *run, d *difference) (units []int, ok bool) {
 	for i, n := range m.run.nodes {
 		n.attrs, n.failures = rn.nodes[i].attrs, rn.nodes[i].failures
 	}
-	changed := d.promote
+	changed := make([]factChange, len(p.affected))
+	some := false
 	for _, r := range rn.all {
-		if p.affected[m.unitOf[m.run.byID[r.id].index]] {
-			changed = m.takeFacts(r) || changed
+		if unit := m.unitOf[m.run.byID[r.id].index]; p.affected[unit] {
+			c := m.takeFacts(r)
+			c.any = c.any || d.promote && d.units[unit]
+			changed[unit].any, changed[unit].scores = changed[unit].any || c.any, changed[unit].scores || c.scores
+			some = some || c.any
 		}
 	}
-	if !changed {
-		return nil
+	if !some {
+		return nil, true
 	}
-	return m.placeAgain()
+	return m.placeAgain(changed)
 }
 
 // stirred returns the neighbours that a finished slice leaves no longer at rest.

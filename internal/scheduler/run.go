@@ -39,6 +39,10 @@ type run struct {
 	locations   []*location
 	colocations []*colocation
 
+	begun    []*resource // top-level resources, in the order in which their placement began
+	rounds   []round
+	balanced bool // in this round, how many resources the nodes had decided something
+
 	actions   []*action // actions[i].id == i+1
 	actionMap map[actionKey]*action
 	orderings []*ordering
