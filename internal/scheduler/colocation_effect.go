@@ -12,21 +12,26 @@ type mergeEffect struct {
 	connected int  // run.connected when it was worked out
 	from      []scoring
 	nodes     []nodeEffect
+	steps     []effectStep
+	size      int // steps, with those of parts
 }
 
-// nodeEffect is what is added to the score of one node: in all, the least and the
-// most on the way there, and every step.
+// nodeEffect is what is added to the score of one node: in all, and the least and
+// the most on the way there.
 type nodeEffect struct {
 	total, lowest, most int64
 	never, always       bool // -INFINITY, INFINITY is among the additions
-	steps               []score
 }
 
-// mergeEnd is the step at which one resource, with all that depends on it, has
-// been merged.
-const mergeEnd score = -1 << 31
+// effectStep is a step of merging: the scores of one resource, or all of another
+// effect; if it is neither, one resource with all that depends on it has been merged.
+type effectStep struct {
+	scores []score // by node
+	part   *mergeEffect
+}
 
 // mostEffects bounds how much is summed up, which grows with the ways through
+// the constraints.
 const mostEffects = 1 << 16
 
 // scoring is a resource whose scores something was worked out from.
@@ -64,6 +69,11 @@ func (e *mergeEffect) holds(rn *run) bool {
 			return false
 		}
 	}
+	for _, s := range e.steps {
+		if s.part != nil && !s.part.holds(rn) {
+			return false
+		}
+	}
 	e.checked = rn.scorings
 	return true
 }
@@ -79,7 +89,7 @@ func (rn *run) mergeAtOnce(source, r *resource, scores scoreVector, c *colocatio
 		return false
 	}
 	if n := rn.mergeOnly; n != nil {
-		sum, stays, ok := e.nodes[n.index].merge(scores[n.index], flags)
+		sum, stays, ok := e.merge(n.index, scores[n.index], flags)
 		if ok = ok && stays && n.availableWithGuest(); ok {
 			scores[n.index] = sum
 		}
@@ -92,7 +102,7 @@ func (rn *run) mergeAtOnce(source, r *resource, scores scoreVector, c *colocatio
 		if s == absent {
 			continue
 		}
-		sum, stays, ok := e.nodes[i].merge(s, flags)
+		sum, stays, ok := e.merge(i, s, flags)
 		if !ok {
 			return false
 		}
@@ -105,14 +115,18 @@ func (rn *run) mergeAtOnce(source, r *resource, scores scoreVector, c *colocatio
 	return some
 }
 
-// merge adds x to s; stays tells whether the score is at least 0 all the way. It
-// is not ok if the sum cannot be told.
-func (x *nodeEffect) merge(s score, flags mergeFlags) (sum score, stays, ok bool) {
-	if flags&mergePositive != 0 {
-		sum, stays = x.addPositive(s)
-		return sum, stays, true
+// merge adds e to s, the i-th node's score; stays tells whether the score is at
+// least 0 all the way. It is not ok if the sum cannot be told.
+func (e *mergeEffect) merge(i int, s score, flags mergeFlags) (sum score, stays, ok bool) {
+	x := &e.nodes[i]
+	if flags&mergePositive == 0 {
+		return x.addTo(s)
 	}
-	return x.addTo(s)
+	if low, high := int64(s)+x.lowest, int64(s)+x.most; low >= 0 && high < int64(infinity) && !x.never && !x.always {
+		return s + score(x.total), true, true
+	}
+	sum, stays = e.addPositive(i, s)
+	return sum, stays && sum >= 0, true
 }
 
 // addTo is merge without flags. It is not ok if a sum would be clamped on the way.
@@ -132,17 +146,20 @@ func (x *nodeEffect) addTo(s score) (sum score, stays, ok bool) {
 }
 
 // addPositive is merge where no score may turn negative; see addScaled.
-func (x *nodeEffect) addPositive(s score) (sum score, stays bool) {
+func (e *mergeEffect) addPositive(i int, s score) (sum score, stays bool) {
 	stays = s >= 0
-	for _, step := range x.steps {
+	for _, step := range e.steps {
 		switch {
-		case step == mergeEnd:
+		case step.part != nil:
+			sum, stayed := step.part.addPositive(i, s)
+			s, stays = sum, stays && stayed
+		case step.scores == nil:
 			if s == frozen {
 				s = 1
 			}
 		case s == frozen:
 		default:
-			sum := step.add(s)
+			sum := step.scores[i].add(s)
 			switch {
 			case sum >= 0 || s < 0:
 				s = sum
@@ -151,7 +168,7 @@ func (x *nodeEffect) addPositive(s score) (sum score, stays bool) {
 			}
 		}
 	}
-	return s, stays && s >= 0
+	return s, stays
 }
 
 // effectOfMerging returns the effect of merging one side of c.
@@ -176,7 +193,7 @@ func (rn *run) effectOfMerging(source *resource, c *colocation) *mergeEffect {
 // comes back to where it began, or is being placed now, is not that simple.
 func (rn *run) addEffect(e *mergeEffect, source *resource, c *colocation, factor float32) {
 	e.from = append(e.from, scoring{source, source.scored})
-	if !e.ok || source.merging || source.rescoring || len(e.from) >= mostEffects || c.attribute != "" || rn.seesHosts(source) {
+	if !e.ok || source.merging || source.rescoring || e.size >= mostEffects || c.attribute != "" || rn.seesHosts(source) {
 		e.ok = false
 		return
 	}
@@ -189,36 +206,49 @@ func (rn *run) addEffect(e *mergeEffect, source *resource, c *colocation, factor
 		return
 	}
 	best := rn.bestScores(source, source, c)
+	scores := make([]score, len(rn.nodes))
 	for i := range rn.nodes {
-		preference := best.at(i)
-		if c.disregards(preference, factor) {
-			continue
-		}
-		x := &e.nodes[i]
-		switch s := preference.scale(factor); {
-		case s == 0:
-			continue
-		case s <= -infinity:
-			x.never = true
-			x.steps = append(x.steps, s)
-		case s >= infinity:
-			x.always = true
-			x.steps = append(x.steps, s)
-		default:
-			x.add(&nodeEffect{total: int64(s), lowest: int64(s), most: int64(s), steps: []score{s}})
+		if preference := best.at(i); !c.disregards(preference, factor) {
+			scores[i] = preference.scale(factor)
+			e.nodes[i].addScore(scores[i])
 		}
 	}
+	e.step(effectStep{scores: scores}, 1)
 	for _, next := range withThisOf(source) {
 		if !next.hasInfluence(nil) {
 			continue
 		}
 		if factor == 1 && !next.dependent.inClone() { // it has the same effect here as for its own primary
-			e.addAll(rn.effectOfMerging(next.dependent, next))
+			part := rn.effectOfMerging(next.dependent, next)
+			e.ok = e.ok && part.ok
+			for i := range part.nodes {
+				e.nodes[i].add(&part.nodes[i])
+			}
+			e.step(effectStep{part: part}, part.size)
 		} else {
 			rn.addEffect(e, next.dependent, next, float32(factor*float32(next.score))/float32(infinity))
 		}
 	}
-	e.end()
+	e.step(effectStep{}, 1)
+}
+
+// step appends a step that stands for so many.
+func (e *mergeEffect) step(s effectStep, size int) {
+	e.steps = append(e.steps, s)
+	e.size += size
+	e.ok = e.ok && e.size < mostEffects
+}
+
+// addScore appends the addition of one score.
+func (x *nodeEffect) addScore(s score) {
+	switch {
+	case s <= -infinity:
+		x.never = true
+	case s >= infinity:
+		x.always = true
+	default:
+		x.add(&nodeEffect{total: int64(s), lowest: int64(s), most: int64(s)})
+	}
 }
 
 // add appends further additions.
@@ -226,24 +256,4 @@ func (x *nodeEffect) add(o *nodeEffect) {
 	x.lowest, x.most = min(x.lowest, x.total+o.lowest), max(x.most, x.total+o.most)
 	x.total += o.total
 	x.never, x.always = x.never || o.never, x.always || o.always
-	x.steps = append(x.steps, o.steps...)
-}
-
-// addAll appends another effect.
-func (e *mergeEffect) addAll(o *mergeEffect) {
-	e.from = append(e.from, o.from...)
-	e.ok = e.ok && o.ok && len(e.from) < mostEffects
-	for i := range o.nodes {
-		e.nodes[i].add(&o.nodes[i])
-	}
-}
-
-// end marks that a resource and what depends on it have been merged.
-func (e *mergeEffect) end() {
-	for i := range e.nodes {
-		x := &e.nodes[i]
-		if n := len(x.steps); n > 0 && x.steps[n-1] != mergeEnd {
-			x.steps = append(x.steps, mergeEnd)
-		}
-	}
 }
