@@ -95,9 +95,14 @@ func (rn *run) mergeAtOnce(source, r *resource, scores scoreVector, c *colocatio
 		}
 		return ok
 	}
+	return rn.addEffectTo(scores, e, flags)
+}
+
+// addEffectTo adds e to scores, if that leaves a node available all the way.
+func (rn *run) addEffectTo(scores scoreVector, e *mergeEffect, flags mergeFlags) bool {
 	after := rn.scratch.copyOf(scores)
 	defer rn.scratch.release(after)
-	some := false // a node stays available all the way
+	some := false
 	for i, s := range scores {
 		if s == absent {
 			continue
@@ -113,6 +118,37 @@ func (rn *run) mergeAtOnce(source, r *resource, scores scoreVector, c *colocatio
 		copy(scores, after)
 	}
 	return some
+}
+
+// addAllPreferences adds to the scores of r, an instance, what all dependents of
+// its clone would like by infinite or by other constraints, if that can be told.
+func (rn *run) addAllPreferences(r *resource, infinite bool) bool {
+	if rn.mergeApart || rn.opts.Reasons || !r.isPrimitive() || !r.isInstance() || len(r.withThis) > 0 || rn.seesHosts(r) {
+		return false
+	}
+	e := rn.effectOfAll(r.parent, infinite)
+	return e.ok && (len(e.steps) == 0 || rn.addEffectTo(r.allowed, e, mergeActive))
+}
+
+// effectOfAll returns the effect of merging all infinite, or all other,
+// constraints with a clone.
+func (rn *run) effectOfAll(clone *resource, infinite bool) *mergeEffect {
+	which := 0
+	if infinite {
+		which = 1
+	}
+	if e := clone.clone.effects[which]; e != nil && e.holds(rn) {
+		return e
+	}
+	e := rn.newEffect()
+	for _, c := range withThisOf(clone) {
+		if c.infinite() == infinite && c.hasInfluence(nil) {
+			e.addPart(rn.effectOfMerging(c.dependent, c))
+			e.ok = e.ok && !c.dependent.inClone()
+		}
+	}
+	clone.clone.effects[which] = e
+	return e
 }
 
 // merge adds e to s, the i-th node's score; stays tells whether the score is at
@@ -180,7 +216,7 @@ func (rn *run) effectOfMerging(source *resource, c *colocation) *mergeEffect {
 	if e := c.effects[side]; e != nil && e.holds(rn) {
 		return e
 	}
-	e := &mergeEffect{ok: true, checked: rn.scorings, connected: rn.connected, nodes: make([]nodeEffect, len(rn.nodes))}
+	e := rn.newEffect()
 	if side == 1 {
 		e.from = append(e.from, scoring{c.dependent, c.dependent.scored})
 	}
@@ -219,17 +255,26 @@ func (rn *run) addEffect(e *mergeEffect, source *resource, c *colocation, factor
 			continue
 		}
 		if factor == 1 && !next.dependent.inClone() { // it has the same effect here as for its own primary
-			part := rn.effectOfMerging(next.dependent, next)
-			e.ok = e.ok && part.ok
-			for i := range part.nodes {
-				e.nodes[i].add(&part.nodes[i])
-			}
-			e.step(effectStep{part: part}, part.size)
+			e.addPart(rn.effectOfMerging(next.dependent, next))
 		} else {
 			rn.addEffect(e, next.dependent, next, float32(factor*float32(next.score))/float32(infinity))
 		}
 	}
 	e.step(effectStep{}, 1)
+}
+
+// newEffect returns an effect that adds nothing yet.
+func (rn *run) newEffect() *mergeEffect {
+	return &mergeEffect{ok: true, checked: rn.scorings, connected: rn.connected, nodes: make([]nodeEffect, len(rn.nodes))}
+}
+
+// addPart appends another effect.
+func (e *mergeEffect) addPart(part *mergeEffect) {
+	e.ok = e.ok && part.ok
+	for i := range part.nodes {
+		e.nodes[i].add(&part.nodes[i])
+	}
+	e.step(effectStep{part: part}, part.size)
 }
 
 // step appends a step that stands for so many.

@@ -148,6 +148,9 @@ func (rn *run) applyColocations(r *resource) {
 				rn.applyThisWith(r, c)
 			}
 		}
+		if rn.addAllPreferences(r, infinite) {
+			continue
+		}
 		for _, c := range withThis {
 			if c.infinite() == infinite {
 				before := rn.snapshot(r)
