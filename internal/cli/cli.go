@@ -190,6 +190,7 @@ var commands = []func() *cobra.Command{
 	newPlan,
 	newApply,
 	newSimulate,
+	newImport,
 	newNode,
 	newResource,
 	newFence,

@@ -8,6 +8,8 @@ type References struct {
 	Rules      map[string]*Rule
 	Operations map[string]*Operation
 	Resources  map[string]*Resource // at any depth, and templates
+	// ResourceSets are those of all constraints.
+	ResourceSets map[string]*ResourceSet
 }
 
 // maxReferences bounds a chain of references to references: a longer one, or a
@@ -18,7 +20,7 @@ const maxReferences = 8
 func NewReferences(c *Config) *References {
 	x := &References{
 		Sets: map[string]*AttrSet{}, Pairs: map[string]*NVPair{}, Rules: map[string]*Rule{},
-		Operations: map[string]*Operation{}, Resources: map[string]*Resource{},
+		Operations: map[string]*Operation{}, Resources: map[string]*Resource{}, ResourceSets: map[string]*ResourceSet{},
 	}
 	for _, sets := range [][]AttrSet{c.Options, c.ResourceDefaults, c.OperationDefaults} {
 		x.addSets(sets)
@@ -33,6 +35,16 @@ func NewReferences(c *Config) *References {
 		for j := range c.Locations[i].Rules {
 			x.addRule(&c.Locations[i].Rules[j])
 		}
+		x.addResourceSets(c.Locations[i].Sets)
+	}
+	for i := range c.Colocations {
+		x.addResourceSets(c.Colocations[i].Sets)
+	}
+	for i := range c.Orders {
+		x.addResourceSets(c.Orders[i].Sets)
+	}
+	for i := range c.TicketRules {
+		x.addResourceSets(c.TicketRules[i].Sets)
 	}
 	return x
 }
@@ -114,6 +126,14 @@ func (x *References) addRule(rule *Rule) {
 	for i := range rule.Conditions {
 		if nested := rule.Conditions[i].Rule; nested != nil {
 			x.addRule(nested)
+		}
+	}
+}
+
+func (x *References) addResourceSets(sets []ResourceSet) {
+	for i := range sets {
+		if s := &sets[i]; s.ID != "" && s.Ref == "" && x.ResourceSets[s.ID] == nil {
+			x.ResourceSets[s.ID] = s
 		}
 	}
 }

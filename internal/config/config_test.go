@@ -52,7 +52,7 @@ func TestModel(t *testing.T) {
 	for _, r := range cfg.Resources {
 		ids = append(ids, r.ID)
 	}
-	if d := cmp.Diff([]string{"power", "site", "pg-ha", "box"}, ids); d != "" {
+	if d := cmp.Diff([]string{"power", "strip", "site", "pg-ha", "box"}, ids); d != "" {
 		t.Errorf("top-level resources: %s", d)
 	}
 	power := cfg.Resources[0]
@@ -73,6 +73,11 @@ func sorted(pairs []cluster.NVPair) []cluster.NVPair {
 	out := append([]cluster.NVPair(nil), pairs...)
 	sortPairs(out)
 	return out
+}
+
+// Demoting may come before promoting the same resource elsewhere.
+func TestOrderOfOneResource(t *testing.T) {
+	parseText(t, "t.hcl", "resource \"x\" {\n agent = \"lsb:x\"\n}\norder \"o\" {\n first = \"x\"\n first_action = \"demote\"\n then = \"x\"\n then_action = \"promote\"\n}")
 }
 
 func TestJSONForm(t *testing.T) {
@@ -98,6 +103,8 @@ func TestErrors(t *testing.T) {
 		"dangling constraint":  {`location "l" {` + "\n resource = \"x\"\n node = \"a\"\n score = 1\n}", `2:2: location l: resource "x" is not defined`},
 		"repeated operation":   {"resource \"x\" {\n agent = \"ha:ip\"\n op \"monitor\" { interval = \"10s\" }\n op \"monitor\" { interval = \"10000ms\" }\n}", `is there twice`},
 		"verb as a name":       {`node "standby" {}`, `"standby" is a word of the command line`},
+		"bad host name":        {`node "3rd floor" {}`, `"3rd floor" cannot be a name`},
+		"before itself":        {"resource \"x\" {\n agent = \"lsb:x\"\n}\norder \"o\" {\n first = \"x\"\n then = \"x\"\n}", `"x" cannot come before itself`},
 		"same name twice":      {"resource \"x\" {\n agent = \"ha:ip\"\n}\nresource \"x\" {\n agent = \"ha:ip\"\n}", `already defined at t.hcl:1`},
 		"group in a group":     {"resource \"x\" {\n agent = \"ha:ip\"\n}\ngroup \"g\" { members = [\"x\"] }\ngroup \"h\" { members = [\"g\"] }", `group "h" cannot hold the group "g"`},
 		"bad detection":        {`cluster "a" { detection = "quick" }`, `no detection preset "quick"`},

@@ -46,6 +46,7 @@ func (p *printer) node(n *cluster.Node) {
 	p.begin("node", n.Name)
 	p.str("id", n.ID)
 	p.str("kind", string(n.Kind))
+	p.str("score", n.Score)
 	if n.Witness {
 		p.attr("witness", "true")
 	}
@@ -144,16 +145,15 @@ func (p *printer) fenceParams(sets []cluster.AttrSet) []cluster.AttrSet {
 	if len(sets) == 0 || !simple(sets[0]) {
 		return sets
 	}
-	mapped := slices.ContainsFunc(sets[0].Pairs, func(p cluster.NVPair) bool {
-		return p.Name == "pcmk_host_map" && p.File == "" && hostMap(p.Value) != nil
-	})
+	mapped := slices.ContainsFunc(sets[0].Pairs, func(p cluster.NVPair) bool { return p.Name == "pcmk_host_map" && hostMap(p) != nil })
 	var rest []cluster.NVPair
 	for _, pair := range sets[0].Pairs {
+		names := strings.Split(pair.Value, ",")
 		switch {
-		case pair.Name == "pcmk_host_list" && pair.File == "" && !mapped:
-			p.attr("hosts", list(strings.FieldsFunc(pair.Value, func(c rune) bool { return c == ',' || c == ' ' || c == ';' })))
-		case pair.Name == "pcmk_host_map" && pair.File == "" && hostMap(pair.Value) != nil:
-			p.attr("hosts", object(hostMap(pair.Value), freeKeys))
+		case pair.Name == "pcmk_host_list" && pair.File == "" && !mapped && !strings.ContainsAny(pair.Value, " ;") && !slices.Contains(names, ""):
+			p.attr("hosts", list(names))
+		case pair.Name == "pcmk_host_map" && hostMap(pair) != nil:
+			p.attr("hosts", object(hostMap(pair), freeKeys))
 		case pair.Name == "pcmk_delay_base" && !strings.ContainsAny(pair.Value, ":=") && pair.File == "":
 			p.str("delay", pair.Value)
 		case pair.Name == "pcmk_delay_max" && pair.File == "":
@@ -165,13 +165,16 @@ func (p *printer) fenceParams(sets []cluster.AttrSet) []cluster.AttrSet {
 	return append([]cluster.AttrSet{{Pairs: rest}}, sets[1:]...)
 }
 
-// hostMap splits "node:plug;node:plug"; nil where it is not of that form.
-func hostMap(s string) []cluster.NVPair {
+// hostMap splits "node:plug;node:plug"; nil where it is not of exactly that form.
+func hostMap(p cluster.NVPair) []cluster.NVPair {
+	if p.File != "" {
+		return nil
+	}
 	var out []cluster.NVPair
 	seen := map[string]bool{}
-	for _, part := range strings.FieldsFunc(s, func(c rune) bool { return c == ';' || c == ' ' }) {
+	for part := range strings.SplitSeq(p.Value, ";") {
 		node, plug, ok := strings.Cut(part, ":")
-		if !ok || node == "" || seen[node] {
+		if !ok || node == "" || seen[node] || strings.Contains(part, " ") {
 			return nil
 		}
 		seen[node] = true

@@ -66,6 +66,7 @@ func (r *reader) primitive(b *hcl.Block) cluster.Resource {
 		agent, err := ParseAgent(c.text("agent"))
 		if err != nil {
 			r.errorf(c.content.Attributes["agent"].Range, "", "%s: %v", c.at, err)
+			agent.Type = c.text("agent") // it has one, if a wrong one
 		}
 		res.Agent = agent
 	}
@@ -130,10 +131,11 @@ func (c *body) operations() []cluster.Operation {
 			c.errorf(block.DefRange, nearest(op.Name, append([]string(nil), operationNames...)), "%s: there is no operation %q", c.at, op.Name)
 		}
 		for _, name := range o.written() {
+			if slices.Contains([]string{"id", "same_as", "meta", "params"}, name) {
+				continue
+			}
 			e := entry{name: name, value: o.text(name), rng: o.content.Attributes[name].Range}
 			switch name {
-			case "id", "same_as":
-			case "meta", "params":
 			case "interval":
 				if v, err := canonicalDuration(e.value); err != nil {
 					o.errorf(e.rng, "", "%s: %v", o.at, err)

@@ -218,9 +218,9 @@ func (b *body) watchdog() *cluster.Watchdog {
 
 func (r *reader) node(b *hcl.Block) {
 	c := r.open("node "+b.Labels[0], b.DefRange, b.Body,
-		[]string{"id", "kind", "witness", "standby", "maintenance", "attributes", "utilization"},
+		[]string{"id", "kind", "witness", "score", "standby", "maintenance", "attributes", "utilization"},
 		setBlock("attributes_set"), setBlock("utilization_set"))
-	n := cluster.Node{ID: c.text("id"), Name: b.Labels[0], Witness: c.flag("witness")}
+	n := cluster.Node{ID: c.text("id"), Name: b.Labels[0], Witness: c.flag("witness"), Score: c.scoreText("score")}
 	switch kind := c.text("kind"); kind {
 	case "", "cluster", "member":
 	case "remote":

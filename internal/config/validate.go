@@ -104,11 +104,16 @@ func title(r *cluster.Resource) string {
 
 var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9._-]*$`)
 
+// hostName is what a node may be called: hosts' names may begin with a digit.
+var hostName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
+
 func (v *validator) name(at, id string) {
-	switch {
+	switch node := strings.HasPrefix(at, "node "); {
 	case verbs[id]:
 		v.add(at, "", "choose another name", "%q is a word of the command line", id)
-	case len(id) > 255 || !identifier.MatchString(id):
+	case node && (len(id) > 255 || !hostName.MatchString(id)):
+		v.add(at, "", "a name begins with a letter or digit and has letters, digits, '.', '_' and '-'", "%q cannot be a name", id)
+	case !node && (len(id) > 255 || !identifier.MatchString(id)):
 		v.add(at, "", "a name begins with a letter and has letters, digits, '.', '_' and '-'", "%q cannot be a name", id)
 	}
 }

@@ -19,7 +19,7 @@ func (v *validator) constraints() {
 		o := &v.cfg.Orders[i]
 		at := "order " + o.ID
 		v.pair(at, "first", o.First, "then", o.Then, o.Sets)
-		if o.First != "" && o.First == o.Then {
+		if o.First != "" && o.First == o.Then && o.FirstAction == o.ThenAction {
 			v.add(at, "", "", "%q cannot come before itself", o.First)
 		}
 	}

@@ -28,7 +28,7 @@ func (rn *run) expandSets(sets []cluster.ResourceSet) []cluster.ResourceSet {
 	out := make([]cluster.ResourceSet, 0, len(sets))
 	for _, s := range sets {
 		if s.Ref != "" {
-			if target := rn.findSet(s.Ref); target != nil {
+			if target := rn.references().ResourceSets[s.Ref]; target != nil {
 				s = *target
 			}
 		}
@@ -41,39 +41,6 @@ func (rn *run) expandSets(sets []cluster.ResourceSet) []cluster.ResourceSet {
 		out = append(out, s)
 	}
 	return out
-}
-
-// findSet finds a resource set of any constraint by its id.
-func (rn *run) findSet(id string) *cluster.ResourceSet {
-	in := func(sets []cluster.ResourceSet) *cluster.ResourceSet {
-		for i := range sets {
-			if sets[i].ID == id && sets[i].Ref == "" {
-				return &sets[i]
-			}
-		}
-		return nil
-	}
-	for i := range rn.config.Locations {
-		if s := in(rn.config.Locations[i].Sets); s != nil {
-			return s
-		}
-	}
-	for i := range rn.config.Colocations {
-		if s := in(rn.config.Colocations[i].Sets); s != nil {
-			return s
-		}
-	}
-	for i := range rn.config.Orders {
-		if s := in(rn.config.Orders[i].Sets); s != nil {
-			return s
-		}
-	}
-	for i := range rn.config.TicketRules {
-		if s := in(rn.config.TicketRules[i].Sets); s != nil {
-			return s
-		}
-	}
-	return nil
 }
 
 // setOf turns one side of a constraint into a set. A template or tag becomes an

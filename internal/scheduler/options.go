@@ -1,6 +1,9 @@
 package scheduler
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // clusterOptions are the evaluated cluster options (SEMANTICS 4). Times in ms.
 type clusterOptions struct {
@@ -93,7 +96,7 @@ func (rn *run) readOptions() {
 		healthRed:           parseScore(values["node-health-red"], -infinity),
 		shutdownLock:        flag("shutdown-lock", false),
 		shutdownLockLimit:   span("shutdown-lock-limit", 0),
-		clusterName:         values["cluster-name"],
+		clusterName:         cmp.Or(values["cluster-name"], rn.config.Name),
 		clusterDelay:        span("cluster-delay", 60_000),
 	}
 	if a := values["fencing-action"]; a == "off" || a == "poweroff" {

@@ -51,6 +51,9 @@ func (rn *run) readOrders() {
 		var last *orderSet
 		for j := range sets {
 			set := rn.readOrderSet(&sets[j])
+			if set.id == "" { // our language does not ask for one
+				set.id = o.ID + "-set-" + itoa(j+1)
+			}
 			if len(set.members) == 0 {
 				continue
 			}

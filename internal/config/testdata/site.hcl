@@ -23,6 +23,10 @@ node "beta" {
   standby = false
 }
 
+node "3rd" {
+  score = -10
+}
+
 template "base" {
   agent = "ocf:heartbeat:Dummy"
   op "monitor" {
@@ -43,11 +47,18 @@ fence_device "power" {
   }
 }
 
+fence_device "strip" {
+  agent  = "fence_apc"
+  params = { pcmk_host_list = "alpha beta", pcmk_host_map = "alpha:1; beta:2" }
+}
+
 resource "vip" {
   agent  = "ha:ip"
   params = { address = "10.0.0.100/24" }
   op "monitor" {
     interval = "10s"
+    meta     = { timeout = "9s" }
+    params   = { OCF_CHECK_LEVEL = 10 }
   }
 }
 
