@@ -127,7 +127,7 @@ func (l *Lab) Apply(ctx context.Context, text string) error {
 func (l *Lab) ClusterStatus(ctx context.Context) (*api.Status, error) {
 	var errs []error
 	for _, node := range l.Nodes() {
-		text, err := l.ha(ctx, node, "status", "--json")
+		text, err := l.statusOf(ctx, node)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -142,6 +142,15 @@ func (l *Lab) ClusterStatus(ctx context.Context) (*api.Status, error) {
 		errs = append(errs, fmt.Errorf("%s has no quorum", node))
 	}
 	return nil, errors.Join(errs...)
+}
+
+// statusOf asks one node. One whose daemon stands still does not answer: then another
+// is to be asked before long.
+func (l *Lab) statusOf(ctx context.Context, node string) (string, error) {
+	const patience = 5 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return l.ha(ctx, node, "status", "--json")
 }
 
 // Await waits until the cluster's status is as wanted.

@@ -172,6 +172,12 @@ fence_device "far" {
 			t.Errorf("no unfencing of %s that is %s: %+v", node, result, history)
 		}
 	}
+	// One that was fenced is unfenced anew when it has joined.
+	must(t, l.Crash(node))
+	awaitElsewhere(t, l, node)
+	awaitWhole(t, l)
+	moveTo(t, l, node)
+	labtest.Output(t, l, node, "test", "-e", "/run/registered")
 	if out := labtest.Output(t, l, "host1", "ha", "fence", "devices"); !strings.Contains(out, "unfenced when they join") || !strings.Contains(out, "dynamic-list") {
 		t.Errorf("ha fence devices says\n%s", out)
 	}

@@ -148,13 +148,25 @@ func TestForcedQuorum(t *testing.T) {
 	}
 }
 
-// A node that stands still for longer than its lease gives up what it ran before it
-// joins again; nobody else has run it meanwhile, since nothing fences here.
-func TestPausedHostGivesUp(t *testing.T) {
+// A node that stands still for longer than its lease, or only its daemon does, gives
+// up what it ran before it joins again; nobody else has run it meanwhile, since nothing
+// fences here.
+func TestPausedNodeGivesUp(t *testing.T) {
 	l := formWith(t, 3, "", "")
+	signal := func(name string) func(string) error {
+		return func(host string) error {
+			labtest.Output(t, l, host, "sh", "-c", lab.SignalDaemon(name))
+			return nil
+		}
+	}
+	t.Run("host", func(t *testing.T) { pausedGivesUp(t, l, l.Pause, l.Resume) })
+	t.Run("daemon", func(t *testing.T) { pausedGivesUp(t, l, signal("STOP"), signal("CONT")) })
+}
+
+func pausedGivesUp(t *testing.T, l *lab.Lab, pause, resume func(host string) error) {
 	active := lab.ServedBy(awaitWhole(t, l))
 	before, pid := boots(t, l), serverPID(t, l, active)
-	must(t, l.Pause(active))
+	must(t, pause(active))
 	await(t, l, active+" is lost", func(s *api.Status) bool {
 		for _, n := range s.Nodes {
 			if n.Name == active {
@@ -165,9 +177,10 @@ func TestPausedHostGivesUp(t *testing.T) {
 	})
 	// For longer than the lease of 4 s.
 	labtest.Holds(t, 6*time.Second, "the service runs nowhere else, since nobody knows that "+active+" is off", func() bool {
-		return len(servers(t, l)) == 0
+		found := servers(t, l) // a paused host does not answer
+		return len(found) == 0 || len(found) == 1 && found[0] == active
 	})
-	must(t, l.Resume(active))
+	must(t, resume(active))
 	s := awaitWhole(t, l)
 	if found := servers(t, l); len(found) != 1 || found[0] != lab.ServedBy(s) {
 		t.Errorf("the service is on %v, the cluster says %q", found, lab.ServedBy(s))
@@ -235,6 +248,10 @@ func TestFencingLevels(t *testing.T) {
 	})
 	if found := servers(t, l); len(found) > 0 {
 		t.Fatalf("the service is on %v though %s is not known to be off", found, active)
+	}
+	third := otherThan(l, active, other)
+	if _, stderr, err := l.Output(t.Context(), other, "ha", "fence", "confirm", third, "--yes"); err == nil || !strings.Contains(stderr, "still hears "+third) {
+		t.Errorf("%s, which is heard, was confirmed to be off: %v, %s", third, err, stderr)
 	}
 	labtest.Output(t, l, other, "ha", "fence", "confirm", active, "--yes")
 	awaitElsewhere(t, l, active)

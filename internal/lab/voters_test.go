@@ -58,6 +58,41 @@ func TestWitness(t *testing.T) {
 	}
 }
 
+// A cluster of one node needs nobody: it goes on by itself when it has booted.
+func TestOneNode(t *testing.T) {
+	l := formWith(t, 1, "", "")
+	for range 2 {
+		must(t, l.Crash("host1"))
+		must(t, l.Start("host1"))
+		awaitVoters(t, l, "host1")
+	}
+}
+
+// Of nine nodes seven vote, and others take the places of those that are lost.
+func TestNineNodes(t *testing.T) {
+	l := formWith(t, 9, "  fencing_action = \"off\"\n", `
+fence_device "power" {
+  agent = "fence_lab"
+}
+`)
+	seven := func(s *api.Status) bool { return len(voters(s)) == 7 && len(s.Fencings) == 0 && lab.ServedBy(s) != "" }
+	s := await(t, l, "seven of nine vote", func(s *api.Status) bool { return l.AllOnline(s) && seven(s) })
+	gone := voters(s)[:2]
+	if !slices.Contains(gone, s.Leader) {
+		gone[1] = s.Leader
+	}
+	for _, node := range gone {
+		must(t, l.Crash(node))
+	}
+	await(t, l, "seven others vote", func(s *api.Status) bool {
+		return seven(s) && !slices.ContainsFunc(voters(s), func(n string) bool { return slices.Contains(gone, n) })
+	})
+	for _, node := range gone {
+		must(t, l.Start(node))
+	}
+	await(t, l, "all are back", func(s *api.Status) bool { return l.AllOnline(s) && seven(s) })
+}
+
 // Of four nodes three vote. The fourth runs services like any other, and votes in
 // place of one that is lost.
 func TestSatellite(t *testing.T) {
