@@ -25,6 +25,7 @@ var (
 	built     string
 	buildErr  error
 	buildDir  string
+	buildLock *os.File // shows that this process lives
 	count     atomic.Int32
 )
 
@@ -47,10 +48,7 @@ func Binary(t testing.TB) string {
 		if built = os.Getenv("HA_BINARY"); built != "" {
 			return
 		}
-		if buildDir, buildErr = os.MkdirTemp("", "ha-build-"); buildErr != nil {
-			return
-		}
-		if buildErr = os.Chmod(buildDir, 0o755); buildErr != nil { // other users may run it
+		if buildErr = makeBuildDir(); buildErr != nil {
 			return
 		}
 		built = filepath.Join(buildDir, "ha")
@@ -64,6 +62,40 @@ func Binary(t testing.TB) string {
 		t.Fatal(buildErr)
 	}
 	return built
+}
+
+// makeBuildDir makes the directory for the binary, and removes those of processes
+// that were killed before they could: nobody holds their lock.
+func makeBuildDir() (err error) {
+	const prefix, lock = "ha-build-", "lock"
+	left, err := filepath.Glob(filepath.Join(os.TempDir(), prefix+"*", lock))
+	if err != nil {
+		return err
+	}
+	for _, path := range left {
+		f, err := os.Open(path)
+		if err != nil {
+			continue // its owner has just removed it, or is another user
+		}
+		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+			os.RemoveAll(filepath.Dir(path))
+		}
+		f.Close()
+	}
+	if buildDir, err = os.MkdirTemp("", prefix); err != nil {
+		return err
+	}
+	if err := os.Chmod(buildDir, 0o755); err != nil { // other users may run it
+		return err
+	}
+	// It gets its name when it is locked.
+	if buildLock, err = os.Create(filepath.Join(buildDir, lock+".new")); err != nil {
+		return err
+	}
+	if err := syscall.Flock(int(buildLock.Fd()), syscall.LOCK_EX); err != nil {
+		return err
+	}
+	return os.Rename(buildLock.Name(), filepath.Join(buildDir, lock))
 }
 
 // Need skips the test where this user cannot make hosts on this machine.
