@@ -236,7 +236,7 @@ func (rn *run) orderSetPair(o *cluster.Order, a, b *orderSet, kind orderKind, bo
 	}
 	// Between sets, an unset sequential counts as false.
 	seqA, seqB := boolOr(a.sequential, false), boolOr(b.sequential, false)
-	kinds := kind.kinds(a.action, way)
+	kinds := kind.kinds(b.action, way) // odd: between sets, the later one's action decides
 	if !a.requireAll && a.action != taskStop && a.action != taskDemote {
 		rn.orderAnyOf(o, a, b.members, a.action, b.action, kinds)
 	} else {

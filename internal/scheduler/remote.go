@@ -3,7 +3,7 @@ package scheduler
 // orderRemoteActions relates actions on remote and guest nodes to their
 // connections (SEMANTICS 28).
 func (rn *run) orderRemoteActions() {
-	for i := 0; i < len(rn.actions); i++ {
+	for i := len(rn.actions) - 1; i >= 0; i-- { // newest first: where relations contradict, their order matters
 		a := rn.actions[i]
 		r := a.resource
 		if r == nil {
