@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -297,8 +298,8 @@ func (rn *run) failCount(r *resource, n *node, effective bool) (count score, las
 	return count, last
 }
 
-// ownFailCount is failCount without what is inside r.
-func (rn *run) ownFailCount(r *resource, n *node, effective bool) (count score, last int64) {
+// recordedFailures are the fail count and the last failure that n has for r.
+func recordedFailures(r *resource, n *node) (count score, last int64) {
 	if len(n.failures) == 0 {
 		return 0, 0
 	}
@@ -311,7 +312,13 @@ func (rn *run) ownFailCount(r *resource, n *node, effective bool) (count score, 
 		count = count.add(f.count)
 		last = max(last, f.last)
 	}
-	if effective && count > 0 && last > 0 && r.failTimeout > 0 && !rn.neverExpires(r, n) {
+	return count, last
+}
+
+// ownFailCount is failCount without what is inside r.
+func (rn *run) ownFailCount(r *resource, n *node, effective bool) (count score, last int64) {
+	count, last = recordedFailures(r, n)
+	if effective && count > 0 && last > 0 && r.failTimeout > 0 && !r.failsForGood && !rn.neverExpires(r, n) {
 		r.timed = true
 		if rn.now.Unix() > last+r.failTimeout {
 			count = 0
@@ -325,19 +332,19 @@ func (rn *run) ownFailCount(r *resource, n *node, effective bool) (count score, 
 // neverExpires tells whether the history of r on n has a failure of an operation
 // that is written with on-fail=block.
 func (rn *run) neverExpires(r *resource, n *node) bool {
-	for _, op := range r.ops {
-		if op.config == nil || op.config.Attr("on-fail") != "block" {
-			continue
+	for _, h := range r.history {
+		if h.node == n && slices.ContainsFunc(h.entries, r.blockedBy) {
+			return true
 		}
-		for _, h := range r.history {
-			if h.node != n {
-				continue
-			}
-			for _, entry := range h.entries {
-				if op.failedIn(entry) {
-					return true
-				}
-			}
+	}
+	return false
+}
+
+// blockedBy tells whether e is a failure of an operation written with on-fail=block.
+func (r *resource) blockedBy(e *cluster.HistoryEntry) bool {
+	for _, op := range r.ops {
+		if op.config != nil && op.config.Attr("on-fail") == "block" && op.failedIn(e) {
+			return true
 		}
 	}
 	return false
@@ -361,15 +368,20 @@ func (u *historyReader) expired(e *event) bool {
 	}
 	expired := false
 	var counting score
-	if r.failTimeout > 0 && e.LastRCChange >= 0 {
+	count, last := recordedFailures(r, n)
+	// What was recorded before the failure for good still expires.
+	r.failsForGood = r.failsForGood || count > 0 && r.failTimeout > 0 && r.blockedBy(e.HistoryEntry)
+	if r.failTimeout > 0 && e.LastRCChange >= 0 && !r.failsForGood {
 		r.timed = true
 		expired = rn.now.Unix() >= e.LastRCChange+r.failTimeout && !u.waitsForFencing(e)
-		counting, _ = rn.ownFailCount(r, n, true)
+		if last == 0 || rn.now.Unix() <= last+r.failTimeout {
+			counting = count
+		}
 	}
 	lastFailure := strings.HasSuffix(e.ID, "_last_failure_0")
 	clear := ""
 	if expired {
-		if all, _ := rn.ownFailCount(r, n, false); all > 0 {
+		if count > 0 {
 			if counting == 0 {
 				clear = "it expired"
 			} else {

@@ -35,10 +35,13 @@ type resource struct {
 	stickiness  score
 	threshold   int   // migration-threshold; infinity: none; 0: never
 	failTimeout int64 // failure-timeout in seconds; 0: failures never expire
-	onMultiple  multipleActive
-	requires    requirement
-	target      role   // target-role; roleUnknown if none
-	remoteName  string // the guest node that it creates (remote-node), or the remote node that it connects to
+
+	// failsForGood: a failure that blocks r was found, and with it nothing expires.
+	failsForGood bool
+	onMultiple   multipleActive
+	requires     requirement
+	target       role   // target-role; roleUnknown if none
+	remoteName   string // the guest node that it creates (remote-node), or the remote node that it connects to
 	// reconnect is a remote connection's reconnect_interval in ms.
 	reconnect int64
 	lockNode  *node // shutdown lock
