@@ -64,6 +64,30 @@ func TestAnotherNodeCallsTheDevice(t *testing.T) {
 	}
 }
 
+// TestHeardThoughOff: a node that an administrator has fenced is an alarm only if it
+// is heard for longer than what it sent before can be under way.
+func TestHeardThoughOff(t *testing.T) {
+	for _, lies := range []bool{false, true} {
+		w := newWorld(t, served(), "a", "b", "c")
+		w.until(10*time.Second, "formed", func() bool { return w.allOnline(3) && w.runsOn("a") })
+		w.run(time.Second)
+		leader := w.leader()
+		victim := "b"
+		if leader == "b" {
+			victim = "c"
+		}
+		w.nodes[victim].immortal, w.nodes[victim].stuck = lies, lies // who learns it resets itself
+		if r := w.request(leader, event.Request{Fence: &event.FenceRequest{Node: victim, Action: "off"}, By: "test"}); r.Err != nil {
+			t.Fatal(r.Err)
+		}
+		w.until(10*time.Second, "fenced", func() bool { return w.member(leader, victim) == cluster.NodeFenced })
+		w.run(10 * time.Second)
+		if got := w.hasEvent("yet it is heard"); got != lies {
+			t.Errorf("its device lies: %t, alarm: %t", lies, got)
+		}
+	}
+}
+
 // TestAHelperNeedsTheWord: a node that was asked to call a device does nothing
 // before a majority has confirmed the leader anew; if that was deposed meanwhile,
 // nothing at all.

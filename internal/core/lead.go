@@ -34,6 +34,7 @@ type leadership struct {
 
 	departures map[string]departure                  // leaving members that have nothing more to stop, or cannot
 	lostSince  map[cluster.Incarnation]time.Duration // Boot: since when this leader knows of a committed loss
+	offSince   map[cluster.Incarnation]time.Duration // Mono: since when this leader knows one to be confirmed off that is heard all the same
 	suspects   map[string]time.Duration              // members that are silent: since when the others are asked
 	handover   time.Duration                         // last attempt
 	inherited  []uint64                              // fencings that were open when it began to lead
@@ -131,7 +132,7 @@ func (c *Core) assume() {
 	e := &c.election
 	c.lead = leadership{
 		term: c.raft.Term(), start: last, since: c.now.Mono,
-		wishes: map[string]wish{}, alarmed: map[string]bool{}, rounds: map[uint64]func(){}, suspects: map[string]time.Duration{}, departures: map[string]departure{}, lostSince: map[cluster.Incarnation]time.Duration{},
+		wishes: map[string]wish{}, alarmed: map[string]bool{}, rounds: map[uint64]func(){}, suspects: map[string]time.Duration{}, departures: map[string]departure{}, lostSince: map[cluster.Incarnation]time.Duration{}, offSince: map[cluster.Incarnation]time.Duration{},
 		unable: map[string]bool{},
 	}
 	if e.lost.node != "" {

@@ -122,8 +122,13 @@ func (c *Core) reviewNewLife(m *cluster.Member, heard cluster.Incarnation) {
 func (c *Core) reviewSameLife(m *cluster.Member, v heartbeat.View) {
 	switch m.State {
 	case cluster.NodeFenced:
-		c.alarm("heard/"+causeOf(m.Incarnation), m.Name, fmt.Sprintf(
-			"%s was confirmed off (%s), yet it is heard: its fence device, or who confirmed that, is not to be trusted", m.Name, m.Reason))
+		// What it sent before it was off may have come a moment ago, or be under way.
+		if since, known := c.lead.offSince[m.Incarnation]; !known {
+			c.lead.offSince[m.Incarnation] = c.now.Mono
+		} else if v.HeardAt > since+2*c.detector.Times().Interval {
+			c.alarm("heard/"+causeOf(m.Incarnation), m.Name, fmt.Sprintf(
+				"%s was confirmed off, yet it is heard: its fence device, or who confirmed that, is not to be trusted", m.Name))
+		}
 	case cluster.NodeLost:
 		if c.state.OpenFencing(m.Name) == nil && !c.lossIsFinal(m) {
 			c.join(m.Incarnation, "heard again before its fencing began")
