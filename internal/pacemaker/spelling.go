@@ -29,9 +29,6 @@ var optionNames = map[string]string{
 }
 
 func optionSpelling(p cluster.NVPair) cluster.NVPair {
-	if strings.Contains(p.Name, "_") {
-		p.Name = strings.ReplaceAll(p.Name, "_", "-")
-	}
 	if modern, ok := optionNames[p.Name]; ok {
 		p.Name = modern
 	}
@@ -50,12 +47,6 @@ func metaSpelling(p cluster.NVPair) cluster.NVPair {
 		p.Name = "promoted-max"
 	case "master-node-max":
 		p.Name = "promoted-node-max"
-	case "resource_stickiness":
-		p.Name = "resource-stickiness"
-	case "is_managed":
-		p.Name = "is-managed"
-	case "target_role":
-		p.Name = "target-role"
 	}
 	if p.Name == "target-role" {
 		p.Value = modernRole(p.Value)

@@ -125,16 +125,20 @@ func (rn *run) compareDigests(r *resource, n *node, e *cluster.HistoryEntry) dig
 }
 
 // sameButSecret tells whether all parameters but the secret ones are as recorded:
-// in sanitised input, secrets never are. What tells the fencer about a device
-// is left out as well.
+// in sanitised input, secrets never are.
 func sameButSecret(r *resource, params map[string]string, e *cluster.HistoryEntry) bool {
+	return digest(openParams(r, params, strings.Fields(e.SecureParams)), nil) == e.SecureDigest
+}
+
+// openParams leaves out the secret ones, and those that tell the fencer about a
+// device.
+func openParams(r *resource, params map[string]string, secret []string) map[string]string {
 	open := map[string]string{}
-	secret := strings.Fields(e.SecureParams)
 	for name, value := range params {
 		if hasName(secret, name) || strings.HasPrefix(name, "CRM_meta_") || r.isFence && strings.HasPrefix(name, "pcmk_") {
 			continue
 		}
 		open[name] = value
 	}
-	return digest(open, nil) == e.SecureDigest
+	return open
 }

@@ -118,7 +118,7 @@ func (u *historyReader) conclude() {
 			r.failed, r.mustStop = true, true
 		}
 	case strings.Contains(r.historyName, ":") && r.historyName != r.id:
-		r.historyName = r.config.ID // else stopped instances keep their old number
+		r.historyName, r.renamed = r.config.ID, false // else stopped instances keep their old number
 		if r.unique {
 			r.historyName = r.id
 		}

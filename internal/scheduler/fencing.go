@@ -1,5 +1,7 @@
 package scheduler
 
+import "strings"
+
 // fenceAndShutdown creates the fencing and shutdown actions (SEMANTICS 27).
 func (rn *run) fenceAndShutdown() {
 	managed := rn.hasManaged()
@@ -72,6 +74,11 @@ func (rn *run) fenceAction(n *node, kind string, optional bool, reason string, p
 		kind = rn.options.fenceAction
 	}
 	a := rn.newActionAs(nil, taskFence+"-"+kind, taskFence, 0, n, true)
+	if kind == "on" && a.detail == "" && rn.unfencing {
+		if device := rn.changedUnfencer(n); device != nil {
+			optional, reason = false, "the definition of "+device.id+" changed"
+		}
+	}
 	a.detail = kind
 	if priority && rn.options.priorityDelay > 0 && rn.needsDelay(n) {
 		a.delay = max(a.delay, rn.options.priorityDelay)
@@ -223,6 +230,29 @@ func (rn *run) stopsBeforeShutdown(n *node, down *action) {
 func (n *node) unfenced() bool {
 	v := n.attrs["#node-unfenced"]
 	return v != "" && v != "0"
+}
+
+// changedUnfencer finds a device that n was unfenced by when its parameters were
+// others than now, as the summary of that unfencing in n's attributes tells
+// (SEMANTICS 27); nil if there is none, or no summary.
+func (rn *run) changedUnfencer(n *node) *resource {
+	all, secure := n.attrs["#digests-all"], n.attrs["#digests-secure"]
+	if all == "" {
+		return nil
+	}
+	for _, r := range rn.all {
+		if !r.isFence || r.requires != requireUnfencing && !strings.EqualFold(r.meta["provides"], "unfencing") {
+			continue
+		}
+		params, _ := rn.operationParams(r, n, "on", 0)
+		known := func(summary string, params map[string]string) bool {
+			return strings.Contains(summary, r.id+":"+r.agent.Type+":"+digest(params, nil)+",")
+		}
+		if !known(all, params) && !known(secure, openParams(r, params, []string{"passwd", "password", "user"})) {
+			return r
+		}
+	}
+	return nil
 }
 
 // orderUnfencing puts the unfencing of n before an action of a resource that

@@ -41,8 +41,10 @@ func (rn *run) evaluateOperation(r *resource, name string, interval int64, c *cl
 		rn.attributes(c.Meta, ctx, op.attrs)
 	}
 	rn.attributes(rn.config.OperationDefaults, ctx, op.attrs)
-	op.enabled = boolOr(op.attrs["enabled"], true)
-	op.role = parseRole(op.attrs["role"])
+	if c != nil { // blocks and defaults do not count for these
+		op.enabled = boolOr(c.Attr("enabled"), true)
+		op.role = parseRole(c.Attr("role"))
+	}
 	if t, set := op.attrs["timeout"]; set {
 		op.timeout = parseDuration(t)
 	}

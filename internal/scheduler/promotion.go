@@ -45,9 +45,12 @@ func (rn *run) promotionScore(r *resource, n *node) (total score, set bool) {
 	if !r.placed {
 		which = currentHost
 	}
-	names := []string{r.historyName}
+	names := []string{r.id} // the agent knows the name that is in its history
+	if r.renamed {
+		names[0] = r.historyName
+	}
 	if !r.unique {
-		names = append(names, r.id, baseID(r.id))
+		names = append(names, baseID(r.id))
 	}
 	for _, name := range names {
 		if text, ok := rn.attributeFor(n, "master-"+name, r, which); ok {

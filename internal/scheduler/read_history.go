@@ -243,7 +243,7 @@ func (rn *run) findInHistory(n *node, id string) *resource {
 		}
 	}
 	if r != nil && id != r.id {
-		r.historyName = id
+		r.historyName, r.renamed = id, true
 		rn.inHistory[id] = r
 	}
 	return r

@@ -305,7 +305,7 @@ func (m *memory) takeFacts(r *resource) (c factChange) {
 	}
 	c.scores = !slices.Equal(f.allowed, r.allowed) || !slices.Equal(f.active, active) || f.managed != r.managed || f.stickiness != r.stickiness ||
 		f.failed != r.failed && r.inClone() || f.critical != r.critical || !slices.EqualFunc(f.locations, locations, sameScores) ||
-		f.historyName != r.historyName || f.removed != r.removed || !slices.Equal(f.discovery, r.discovery) || f.exclusive != r.exclusive ||
+		f.historyName != r.historyName || f.renamed != r.renamed || f.removed != r.removed || !slices.Equal(f.discovery, r.discovery) || f.exclusive != r.exclusive ||
 		f.meta["container-attribute-target"] != r.meta["container-attribute-target"]
 	c.any = c.scores || !slices.Equal(f.known, r.known) || f.role != r.role || f.nextRole != r.nextRole || f.blocked != r.blocked ||
 		f.priority != r.priority || f.requires != r.requires || f.partialSource != source || !maps.Equal(f.meta, r.meta)
@@ -319,7 +319,8 @@ func (m *memory) takeFacts(r *resource) (c factChange) {
 	f.partialSource, f.partialTarget, f.pendingNode, f.pendingTask = source, target, pending, r.pendingTask
 	f.managed, f.blocked, f.maintenance, f.failed, f.mustStop = r.managed, r.blocked, r.maintenance, r.failed, r.mustStop
 	f.priority, f.stickiness, f.requires, f.target, f.threshold = r.priority, r.stickiness, r.requires, r.target, r.threshold
-	f.historyName, f.removed, f.allowMigrate, f.locations, f.tickets = r.historyName, r.removed, r.allowMigrate, locations, r.tickets
+	f.historyName, f.renamed = r.historyName, r.renamed
+	f.removed, f.allowMigrate, f.locations, f.tickets = r.removed, r.allowMigrate, locations, r.tickets
 	f.meta, f.config, f.agent, f.critical = r.meta, r.config, r.agent, r.critical
 	f.group, f.unique, f.promotable, f.notify = r.group, r.unique, r.promotable, r.notify
 	if r.isClone() {

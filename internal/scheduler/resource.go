@@ -20,6 +20,7 @@ type resource struct {
 	// or for anonymous instances the id without number or the name found in
 	// history.
 	historyName string
+	renamed     bool // history calls it by another name than the id
 	agent       cluster.Agent
 	children    []*resource
 
