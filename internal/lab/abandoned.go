@@ -3,9 +3,11 @@ package lab
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,6 +31,23 @@ func lockDirectory(dir directory) (*os.File, error) {
 	return f, nil
 }
 
+// awaitLock waits until nobody has the lab's lock: neither its maker nor a supervisor,
+// though it has only been forked.
+func awaitLock(ctx context.Context, dir directory) (*os.File, error) {
+	for deadline := time.Now().Add(downTimeout); ; time.Sleep(2 * time.Millisecond) {
+		lock, err := lockDirectory(dir)
+		if err == nil || !errors.Is(err, unix.EWOULDBLOCK) {
+			return lock, err
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if time.Now().After(deadline) {
+			return nil, fmt.Errorf("wait for the end of who makes or runs the lab: %w", err)
+		}
+	}
+}
+
 // clearAbandoned removes this user's temporary labs whose maker and supervisor have
 // ended. What cannot be removed is left for the next time: it is in nobody's way.
 func clearAbandoned(ctx context.Context) {
@@ -46,7 +65,7 @@ func clearAbandoned(ctx context.Context) {
 		if err != nil {
 			continue
 		}
-		_ = l.Down(ctx)
+		_ = l.clear(ctx)
 		lock.Close()
 	}
 }

@@ -200,6 +200,25 @@ func (l *Lab) Down(ctx context.Context) error {
 	}
 	// The socket appears only when the supervisor has set up; one that has not is
 	// ended by the loss of its lifeline.
+	lock, err := awaitLock(ctx, l.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // somebody else has cleared it away meanwhile
+	}
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := l.clear(ctx); err != nil {
+		return err
+	}
+	if l.lifeline != nil {
+		l.lifeline.Close()
+	}
+	return nil
+}
+
+// clear removes what is left of a lab whose lock the caller holds.
+func (l *Lab) clear(ctx context.Context) error {
 	if err := awaitNoProcess(ctx, l.dir); err != nil {
 		return err
 	}
@@ -208,9 +227,6 @@ func (l *Lab) Down(ctx context.Context) error {
 	}
 	if err := removeAll(string(l.dir)); err != nil {
 		return fmt.Errorf("remove the lab's files: %w", err)
-	}
-	if l.lifeline != nil {
-		l.lifeline.Close()
 	}
 	return nil
 }
