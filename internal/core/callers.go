@@ -23,6 +23,7 @@ type deviceCall struct {
 	to    cluster.Incarnation
 	begun bool          // the word was given: the device may be working
 	until time.Duration // Mono
+	again time.Duration // Mono: when the last word is repeated, since it or its answer may be lost
 }
 
 // help is what this node was asked to do for the leader.
@@ -32,7 +33,13 @@ type help struct {
 	term  uint64
 	ready time.Duration // Boot: when that was said
 	begun bool
+	// answer is what came of it, for as long as the leader may ask again.
+	answer *event.FenceResult
+	done   time.Duration // Boot: since when there is an answer
 }
+
+// keepAnswers is how long the answer to a leader is kept.
+const keepAnswers = 10 * time.Minute
 
 // callers returns who may make a step's call, the best one first: "" is this
 // node. That is first, unless its own last call of the device failed; others that
@@ -94,7 +101,13 @@ func (c *Core) orderCall(call event.FenceCall) {
 		o.begun, o.until = true, c.now.Mono+call.Timeout+c.detector.Times().Dead+callSlack
 	}
 	c.lead.orders = append(c.lead.orders, o)
-	c.send(call.Caller, event.Message{For: m.Incarnation, Fence: &event.FenceOrder{Call: call}})
+	c.sendOrder(o)
+}
+
+// sendOrder sends the newest word of an order: be ready, or go.
+func (c *Core) sendOrder(o *deviceCall) {
+	o.again = c.now.Mono + c.detector.Times().Dead
+	c.send(o.call.Caller, event.Message{For: o.to, Fence: &event.FenceOrder{Call: o.call, Go: o.begun && !o.call.Asks()}})
 }
 
 // keepOrders gives up what other nodes have not answered in time. A call that may
@@ -112,6 +125,9 @@ func (c *Core) keepOrders() {
 		case c.now.Mono >= o.until:
 			text = o.call.Caller + " did not answer in time"
 		default:
+			if c.now.Mono >= o.again {
+				c.sendOrder(o)
+			}
 			continue
 		}
 		c.dropOrder(o)
@@ -146,7 +162,7 @@ func (c *Core) orderAnswered(from cluster.Incarnation, r *event.FenceResult) {
 			return
 		}
 		o.begun, o.until = true, c.now.Mono+o.call.Delay+o.call.Timeout+2*c.detector.Times().Dead+callSlack
-		c.send(o.call.Caller, event.Message{For: o.to, Fence: &event.FenceOrder{Call: o.call, Go: true}})
+		c.sendOrder(o)
 	})
 }
 
@@ -186,37 +202,41 @@ func (c *Core) orderedCall(m *event.Message) {
 		answer.Ready = true
 		c.send(m.From.Node, event.Message{For: m.From, Fenced: &answer})
 		c.out.Fences = append(c.out.Fences, call)
-	case !m.Fence.Go && i < 0:
-		c.helping = append(c.helping, &help{call: call, from: m.From, term: m.Term, ready: c.now.Boot})
+	case i >= 0 && c.helping[i].answer != nil:
+		c.send(m.From.Node, event.Message{For: m.From, Fenced: c.helping[i].answer}) // the first one may be lost
+	case !m.Fence.Go && (i < 0 || !c.helping[i].begun):
+		if i < 0 {
+			c.helping = append(c.helping, &help{call: call, from: m.From, term: m.Term, ready: c.now.Boot})
+		}
 		answer.Ready = true
 		c.send(m.From.Node, event.Message{For: m.From, Fenced: &answer})
-	case !m.Fence.Go || i < 0 || c.helping[i].begun:
+	case i < 0 || c.helping[i].begun:
 		// repeated, or of before: nothing is called twice
 	case c.helping[i].term != m.Term || c.now.Boot-c.helping[i].ready > 2*c.detector.Times().Dead:
-		c.helping = slices.Delete(c.helping, i, i+1)
+		c.helping[i].answer, c.helping[i].done = &answer, c.now.Boot
 		refuse("the word to go came too late")
 	default:
 		c.helping[i].begun = true
 		c.trace("calls %s to %s %s for %s", call.Device, call.Action, call.Target.Node, m.From.Node)
 		c.out.Fences = append(c.out.Fences, call)
 	}
-	// What was said to be ready and never begun is of no use any more.
+	// What was said to be ready and never begun, and old answers, are of no use any more.
 	c.helping = slices.DeleteFunc(c.helping, func(h *help) bool {
-		return !h.begun && c.now.Boot-h.ready > time.Minute
+		return !h.begun && c.now.Boot-h.ready > time.Minute || h.answer != nil && c.now.Boot-h.done > keepAnswers
 	})
 }
 
 // helped tells the leader what became of a call that it ordered.
 func (c *Core) helped(e event.FenceCalled) {
 	i := slices.IndexFunc(c.helping, func(h *help) bool {
-		return h.begun && h.call.ID == e.Call.ID && h.call.Order == e.Call.Order && h.call.Device == e.Call.Device && h.call.Action == e.Call.Action
+		return h.begun && h.answer == nil && h.call.ID == e.Call.ID && h.call.Order == e.Call.Order && h.call.Device == e.Call.Device && h.call.Action == e.Call.Action
 	})
 	if i < 0 {
 		return
 	}
 	h := c.helping[i]
-	c.helping = slices.Delete(c.helping, i, i+1)
 	r := event.FenceResult{Call: h.call, OK: e.OK, Error: e.Error, Took: e.Took, Output: e.Output, Actions: e.Actions}
 	r.Call.Params = nil
+	h.answer, h.done = &r, c.now.Boot
 	c.send(h.from.Node, event.Message{For: h.from, Fenced: &r})
 }

@@ -63,6 +63,15 @@ func (c *Core) keepContact() {
 	c.judgeContact()
 }
 
+// followContact has contact asked for at once when the applied state says something
+// new of this node: what it asked for before was not answered to who was lost or off.
+func (c *Core) followContact(old *cluster.State) {
+	was, is := old.Member(c.self.Node), c.state.Member(c.self.Node)
+	if is != nil && (was == nil || was.State != is.State || was.Incarnation != is.Incarnation) {
+		c.contact.askedTo = 0
+	}
+}
+
 // answerContacts asks the majority now and then whether this node still leads, and
 // answers who asked before.
 func (c *Core) answerContacts() {

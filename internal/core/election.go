@@ -9,6 +9,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"linuxha/internal/cluster/mutant"
+	"linuxha/internal/core/event"
 	"linuxha/internal/core/heartbeat"
 )
 
@@ -21,6 +22,7 @@ type election struct {
 	term   uint64        // newest seen
 	termAt time.Duration // since when
 	held   []heldVote    // vote requests that wait for the leader to be lost
+	told   time.Duration // when others were last told what is committed
 	lost   lossOfLeader
 }
 
@@ -84,6 +86,7 @@ func (c *Core) elect() {
 			c.trace("the leader %s is lost: %s", v.Node, v.Reason)
 		}
 	}
+	c.tellCommitted()
 	stepped := false
 	e.held = slices.DeleteFunc(e.held, func(h heldVote) bool {
 		switch {
@@ -132,6 +135,48 @@ func (c *Core) elect() {
 	c.trace("campaigns, try %d", e.tries)
 	if err := c.raft.Campaign(); err != nil {
 		c.trace("campaign: %v", err)
+	}
+}
+
+// tellCommitted tells those who know less what is committed, while no leader does.
+// Who applied a change of voters may have no vote any more, and who should decide
+// now may not know of the change: the leader that told one of them is gone. Neither
+// could win by the voters that it goes by.
+func (c *Core) tellCommitted() {
+	e := &c.election
+	if e.told > 0 && c.now.Mono-e.told < c.detector.Times().Dead {
+		return
+	}
+	e.told = c.now.Mono
+	for _, name := range c.appendPeers(nil) {
+		v := c.peer(name)
+		if !v.Reachable || v.Packet.Commit >= c.raft.Commit() {
+			continue
+		}
+		last := uint64(0)
+		// The newest that it may have; and the change of voters, should its log differ behind that.
+		for _, limit := range []uint64{v.Packet.LastIndex, min(v.Packet.LastIndex, c.raft.ConfIndex())} {
+			if index, term, ok := c.raft.Committed(limit); ok && index > v.Packet.Commit && index != last {
+				last = index
+				c.send(name, event.Message{Known: &event.Known{Index: index, Term: term}})
+			}
+		}
+	}
+}
+
+// learnCommitted takes such a word, unless a leader will tell it.
+func (c *Core) learnCommitted(from string, k *event.Known) {
+	if c.leaderHeard() || c.disk.out || c.two.force != nil {
+		return // it comes again
+	}
+	news, err := c.raft.Learn(k.Index, k.Term)
+	if err != nil {
+		c.exit(event.Exit{Code: 1, Reason: err.Error()})
+		return
+	}
+	if news {
+		c.trace("%s knows that %d is committed", from, k.Index)
+		c.two.judged, c.identity.Sure = false, "" // if it is the sole voter now, it has to be sure of the others
 	}
 }
 

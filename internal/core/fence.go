@@ -107,8 +107,9 @@ func (c *Core) leadFencing() {
 			continue // doLead hands over
 		}
 		c.confirmThen(func() {
-			// What the majority took back meanwhile is not shot.
-			if f := c.fencingByID(id); f == nil || !f.Open() {
+			// What the majority took back meanwhile is not shot, nor what this leader has
+			// decided to end: the next life may be admitted as soon as that is committed.
+			if f := c.fencingByID(id); f == nil || !f.Open() || c.ending(id) {
 				return
 			}
 			if call := c.fences.Call(id); call != nil {
@@ -126,7 +127,7 @@ func (c *Core) leadFencing() {
 		if back := c.powerBack(f, &end); back != nil {
 			commands = append(commands, cluster.Command{Fence: back})
 		}
-		if c.want(fmt.Sprintf("fenced/%d", end.ID), commands...) {
+		if c.want(fencedKey(end.ID), commands...) {
 			c.trace("fencing %d of %s: %s %s", end.ID, end.Target.Node, end.Result, end.Error)
 			if end.Result == "ok" {
 				c.fences.Succeeded(end.Target.Node, f.Action)
@@ -136,6 +137,15 @@ func (c *Core) leadFencing() {
 		}
 	}
 	c.learnDevices()
+}
+
+// fencedKey names the wish that ends a fencing.
+func fencedKey(id uint64) string { return "fenced/" + strconv.FormatUint(id, 10) }
+
+// ending tells whether the end of a fencing is on its way into the log.
+func (c *Core) ending(id uint64) bool {
+	w := c.lead.wishes[fencedKey(id)]
+	return w.entry != 0 || c.now.Mono < w.until
 }
 
 // callDevice has a device called, by this node or by another.
@@ -183,7 +193,7 @@ func (c *Core) endPointless() {
 		if busy, _ := c.fences.Busy(f.ID); fits || busy || c.mayBeCalled(f) {
 			continue
 		}
-		c.want(fmt.Sprintf("fenced/%d", f.ID), cluster.Command{FenceDone: &cluster.FenceEnd{
+		c.want(fencedKey(f.ID), cluster.Command{FenceDone: &cluster.FenceEnd{
 			ID: f.ID, Target: f.Target, Result: "failed", Error: "the node is in another state now",
 		}})
 	}
@@ -263,7 +273,7 @@ func (c *Core) endOutlived(f *cluster.Fencing) {
 	if !ever && result == "failed" && c.mayBeCalled(f) {
 		return
 	}
-	c.want(fmt.Sprintf("fenced/%d", f.ID), cluster.Command{FenceDone: &cluster.FenceEnd{
+	c.want(fencedKey(f.ID), cluster.Command{FenceDone: &cluster.FenceEnd{
 		ID: f.ID, Target: f.Target, Result: result, Error: "the node has booted anew",
 	}})
 }

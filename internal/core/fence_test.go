@@ -88,6 +88,58 @@ func TestHeardThoughOff(t *testing.T) {
 	}
 }
 
+// TestWordsToAHelperMayBeLost: each is repeated until it is answered, so that nobody
+// waits for as long as the call could last.
+func TestWordsToAHelperMayBeLost(t *testing.T) {
+	for _, lost := range []string{"the question", "the word to go", "the answer"} {
+		t.Run(lost, func(t *testing.T) {
+			calls := 0
+			var w *world
+			away := func(from, to string) {
+				w.cut[[2]string{from, to}] = true
+				w.after(500*time.Millisecond, func() { w.cut[[2]string{from, to}] = false })
+			}
+			w = newWorldWith(t, served(), func(caller string, call event.FenceCall) event.FenceCalled {
+				e := powerDevice(caller, call)
+				switch {
+				case caller == "a":
+					e.OK, e.Error, e.Actions = false, "no route to host", nil
+				case !call.Asks():
+					calls++
+					if lost == "the answer" {
+						away("b", "a")
+					}
+				}
+				return e
+			}, "a", "b", "c")
+			w.until(10*time.Second, "formed", func() bool { return w.allOnline(3) && w.leader() == "a" })
+			w.until(time.Minute, "learnt by b", func() bool { d := w.deviceState("power"); return d != nil && d.Known && d.By == "b" })
+			w.run(time.Second)
+			w.nodes["c"].crash()
+			w.until(10*time.Second, "a asks b", func() bool {
+				return slices.ContainsFunc(w.log, func(l string) bool { return strings.Contains(l, "reboot c, attempt 1 b") })
+			})
+			switch lost {
+			case "the word to go":
+				w.run(4500 * time.Microsecond) // b is ready, and a majority has confirmed
+				fallthrough
+			case "the question":
+				away("a", "b")
+				w.run(100 * time.Millisecond)
+				if calls > 0 {
+					t.Errorf("%s was not lost", lost)
+				}
+			}
+			if after := w.until(20*time.Second, "c fenced", func() bool { return w.member("a", "c") == cluster.NodeFenced }); after > 5*time.Second {
+				t.Errorf("c was fenced after %v", after)
+			}
+			if calls != 1 {
+				t.Errorf("the device was called %d times", calls)
+			}
+		})
+	}
+}
+
 // TestAHelperNeedsTheWord: a node that was asked to call a device does nothing
 // before a majority has confirmed the leader anew; if that was deposed meanwhile,
 // nothing at all.

@@ -336,6 +336,7 @@ func (c *Core) changed(old *cluster.State, entry *cluster.Entry, rejections []*c
 	c.wishesOf(entry)
 	c.replies(entry, rejections)
 	c.followLife()
+	c.followContact(old)
 	if c.identity.Forced != nil && c.state.Lineage.ID == c.identity.Lineage.ID {
 		c.identity.Forced = nil
 		c.disk.identity = true

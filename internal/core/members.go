@@ -108,7 +108,7 @@ func (c *Core) reviewNewLife(m *cluster.Member, heard cluster.Incarnation) {
 		}
 		return
 	}
-	if !otherBoot && c.lossIsFinal(m) {
+	if !otherBoot && c.lossIsFinal(m) || otherBoot && c.fences.Late(m.Name) {
 		return
 	}
 	reason := "its daemon was started again"
@@ -292,6 +292,7 @@ func (c *Core) reported(from cluster.Incarnation, r *event.NodeReport) {
 		c.reports.asked[from.Node] = a
 		c.engine.Reported(c.now, from, &r.Report, r.Before)
 		c.takeEngine()
+		c.schedule.dirty, c.schedule.urgent = true, true // what it holds, and does not run, is free from now on
 	}
 	if m.State != cluster.NodeJoining {
 		return

@@ -329,7 +329,9 @@ func (c *Core) carryOutConfirm(p proposal) *event.Refusal {
 		return refuse("conflict", "%s is %s, not lost: there is nothing to confirm", name, m.State)
 	}
 	var commands []cluster.Command
-	if c.state.OpenFencing(name) == nil {
+	if f := c.state.OpenFencing(name); f != nil {
+		c.lead.wishes[fencedKey(f.ID)] = wish{until: c.now.Mono + c.detector.Times().Dead} // nothing is called for it any more
+	} else {
 		commands = append(commands, cluster.Command{Fence: &cluster.FenceBegin{
 			Target: m.Incarnation, Action: "off", Reason: "confirmed by " + requester(p), Requested: requester(p),
 		}})

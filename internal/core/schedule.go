@@ -62,6 +62,7 @@ func (c *Core) leadTransition() {
 	}
 	c.engine.Tick(c.now)
 	c.takeEngine()
+	reported := c.allReported() // and who was not heard when the last plan was made is asked
 	switch {
 	case !s.dirty || s.waits:
 	case c.engine.Active():
@@ -69,7 +70,7 @@ func (c *Core) leadTransition() {
 			c.engine.Abort(c.now, "the state has changed")
 			c.takeEngine()
 		}
-	case c.allReported():
+	case reported:
 		c.askSchedule()
 	}
 }

@@ -153,6 +153,7 @@ func (c *Core) countdown(m *cluster.Member) {
 		if busy, _ := c.fences.Busy(f.ID); busy {
 			return
 		}
+		c.lead.wishes[fencedKey(f.ID)] = wish{until: c.now.Mono + c.detector.Times().Dead} // nothing is called for it any more
 		commands = append([]cluster.Command{{FenceDone: &cluster.FenceEnd{ID: f.ID, Target: f.Target, Result: "failed", Error: "the watchdog was faster"}}}, commands...)
 	}
 	c.want(lifeKey(m.Incarnation, state), commands...)

@@ -107,6 +107,8 @@ func (c *Core) received(e event.MessageReceived) (news bool) {
 		}
 	case m.Leave != nil:
 		c.leaves(m.From, m.Leave)
+	case m.Known != nil:
+		c.learnCommitted(m.From.Node, m.Known)
 	case m.Stale != nil:
 		if m.For == c.self && c.isPeer(m.From.Node) {
 			c.exit(event.Exit{Code: 1, Rejoin: true, Reason: fmt.Sprintf(

@@ -1,11 +1,9 @@
 package consensus
 
 import (
-	"errors"
 	"slices"
 	"testing"
 
-	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 )
@@ -108,10 +106,12 @@ func change(kind raftpb.ConfChangeType, ids ...uint64) *raftpb.ConfChangeV2 {
 	return c
 }
 
-// Of the pair {1, 2} one stops voting. The leader's disk stands still when it has
-// the entry and not its commit, and then the leader loses power: at every such
-// moment the two must be able to elect a leader again.
-func TestAChangeOfVotersIsKnownToTheLeadersDiskFirst(t *testing.T) {
+// Of the pair {1, 2} one stops voting. The leader has entries, and not their commit,
+// on its disk when it loses power, while the other one may have applied the change: at
+// every such moment the two can elect a leader again, if what is known to be
+// committed is told.
+func TestAPowerCutAfterAChangeOfVoters(t *testing.T) {
+	stuck := 0
 	for syncs := range 8 {
 		a, b := newMember(t, 1, 1, 2), newMember(t, 2, 1, 2)
 		both := []*member{a, b}
@@ -129,84 +129,90 @@ func TestAChangeOfVotersIsKnownToTheLeadersDiskFirst(t *testing.T) {
 			a.take()
 		}
 		exchange(t, both, a)
-		if told, _ := a.Synced(); b.ConfIndex() > told {
-			t.Errorf("after %d syncs: the other one has applied %d, the leader's disk knows of %d", syncs, b.ConfIndex(), told)
-		}
 		a.boot()
-		for range 3 { // by turns, as the failure detector has them do
-			for _, m := range both {
-				if !a.Leads() && !b.Leads() && m.IsVoter(m.ID()) {
-					if err := m.Campaign(); err != nil {
-						t.Fatal(err)
-					}
-					m.take()
-					exchange(t, both)
-				}
+		elect(t, both)
+		if !a.Leads() && !b.Leads() {
+			stuck++
+			last, _ := a.Last()
+			index, term, ok := b.Committed(last)
+			if news, err := a.Learn(index, term); !ok || !news || err != nil {
+				t.Fatalf("after %d syncs: told of %d in term %d (%t): news %t, %v", syncs, index, term, ok, news, err)
 			}
+			a.take()
+			if a.ConfIndex() != b.ConfIndex() || !a.IsVoter(1) || a.IsVoter(2) {
+				t.Errorf("after %d syncs: voters %v of %d, want those of %d", syncs, a.Conf().GetVoters(), a.ConfIndex(), b.ConfIndex())
+			}
+			if _, conf := a.Synced(); conf == a.ConfIndex() {
+				t.Errorf("after %d syncs: says that it has synced what it was just told", syncs)
+			}
+			elect(t, both)
 		}
 		if !a.Leads() && !b.Leads() {
 			t.Errorf("after %d syncs: nobody can be elected; 1 has voters %v, 2 has %v", syncs, a.Conf().GetVoters(), b.Conf().GetVoters())
 		}
+		if a.Commit() != b.Commit() {
+			t.Errorf("after %d syncs: 1 has committed %d, 2 has %d", syncs, a.Commit(), b.Commit())
+		}
+	}
+	if stuck == 0 {
+		t.Error("no moment was found at which nobody can be elected")
 	}
 }
 
-// changing returns three nodes of which the first leads and has just proposed that
-// the last one stops voting.
-func changing(t *testing.T) (all []*member) {
+// elect has both campaign by turns, as the failure detector does.
+func elect(t *testing.T, members []*member) {
 	t.Helper()
-	a, b, c := newMember(t, 1, 1, 2, 3), newMember(t, 2, 1, 2, 3), newMember(t, 3, 1, 2, 3)
-	all = []*member{a, b, c}
-	lead(t, a, all...)
-	if err := a.ProposeConf(change(raftpb.ConfChangeAddLearnerNode, 3)); err != nil {
-		t.Fatal(err)
-	}
-	a.take()
-	return all
-}
-
-// The leader's disk stands still, and the other two go on: entries reach them, the
-// commit of the change does when the leader's disk has it.
-func TestOnlyTheCommitOfAChangeIsHeldBack(t *testing.T) {
-	all := changing(t)
-	a := all[0]
-	at, _ := a.Last()
-	exchange(t, all, a)
-	if err := a.Propose([]byte("x")); err != nil {
-		t.Fatal(err)
-	}
-	a.take()
-	exchange(t, all, a)
-	last, _ := a.Last()
-	if a.Commit() != last || last != at+1 {
-		t.Fatalf("the leader knows of %d as committed, want %d", a.Commit(), last)
-	}
-	for _, m := range all[1:] {
-		if i, _ := m.Last(); i != last || m.Commit() != at-1 {
-			t.Errorf("%d has entries up to %d, want %d, and knows of %d as committed, want %d", m.ID(), i, last, m.Commit(), at-1)
-		}
-	}
-	exchange(t, all) // no tick: it is told when the disk has it
-	for _, m := range all {
-		if m.Commit() != last || m.IsVoter(3) {
-			t.Errorf("%d knows of %d as committed, want %d; voters %v", m.ID(), m.Commit(), last, m.Conf().GetVoters())
+	for range 3 {
+		for _, m := range members {
+			if slices.ContainsFunc(members, func(o *member) bool { return o.Leads() }) || !m.IsVoter(m.ID()) {
+				continue
+			}
+			if err := m.Campaign(); err != nil {
+				t.Fatal(err)
+			}
+			m.take()
+			exchange(t, members)
 		}
 	}
 }
 
-// A snapshot would tell of the change as well.
-func TestASnapshotWaitsForTheCommitOfAChange(t *testing.T) {
-	all := changing(t)
-	a := all[0]
-	a.sync() // the entry
-	exchange(t, all[:2], a)
-	if _, synced := a.Synced(); a.ConfIndex() == synced {
-		t.Fatal("the change was not applied before its commit was synced")
+// What is told counts only for the same log, and for more than is known.
+func TestLearnIsOfTheSameLog(t *testing.T) {
+	n := begin(t, 1, 2, 3)
+	if err := n.Step(appendOf(2, 2, 1, 1, 1, entry(2, 2, "x"), entry(3, 2, "y"))); err != nil {
+		t.Fatal(err)
 	}
-	if _, err := a.log.Snapshot(); !errors.Is(err, raft.ErrSnapshotTemporarilyUnavailable) {
-		t.Errorf("a snapshot for others: %v", err)
+	take(t, n)
+	learn := func(index, term uint64) bool {
+		t.Helper()
+		news, err := n.Learn(index, term)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return news
 	}
-	a.sync()
-	if s, err := a.log.Snapshot(); err != nil || s.GetMetadata().GetIndex() < a.ConfIndex() {
-		t.Errorf("a snapshot when the commit is synced: %v, %v", s.GetMetadata(), err)
+	if learn(2, 2) {
+		t.Error("taken while the disk has not got it")
+	}
+	n.NextBatch()
+	durable(t, n)
+	for _, x := range [][2]uint64{{2, 1}, {3, 3}, {4, 2}, {1, 1}, {0, 0}} {
+		if learn(x[0], x[1]) {
+			t.Errorf("%d of term %d was taken", x[0], x[1])
+		}
+	}
+	if !learn(2, 2) {
+		t.Fatal("the same entry was not taken")
+	}
+	out := take(t, n)
+	if len(out.Committed) != 1 || string(out.Committed[0].GetData()) != "x" || n.Term() != 2 {
+		t.Errorf("committed %v in term %d", out.Committed, n.Term())
+	}
+	// It votes as before, and follows the leader of its term.
+	if err := n.Step(appendOf(2, 2, 3, 2, 3)); err != nil {
+		t.Fatal(err)
+	}
+	if out := take(t, n); len(out.Committed) != 1 || n.Leader() != 2 {
+		t.Errorf("committed %v, leader %d", out.Committed, n.Leader())
 	}
 }

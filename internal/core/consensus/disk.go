@@ -18,12 +18,14 @@ type storage struct {
 
 func newStorage() *storage { return &storage{MemoryStorage: raft.NewMemoryStorage()} }
 
-// Snapshot implements raft.Storage: it is for another node, which must not learn of
-// a voter change before this node's disk knows that it is committed.
+// InitialState implements raft.Storage: the configuration is the applied one.
+func (s *storage) InitialState() (*raftpb.HardState, *raftpb.ConfState, error) {
+	hard, _, err := s.MemoryStorage.InitialState()
+	return hard, s.node.conf, err
+}
+
+// Snapshot implements raft.Storage.
 func (s *storage) Snapshot() (*raftpb.Snapshot, error) {
-	if s.node.confAt > s.node.synced.commit {
-		return nil, raft.ErrSnapshotTemporarilyUnavailable
-	}
 	snapshot, err := s.node.Snapshot()
 	if err != nil {
 		return nil, raft.ErrSnapshotTemporarilyUnavailable
@@ -57,7 +59,6 @@ func (n *Node) enqueue(m *raftpb.Message) {
 	if m.Term != nil || m.Vote != nil || m.Commit != nil {
 		w.hard = &raftpb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}
 	}
-	n.noteChanges(w.entries)
 	w.disk = len(w.entries) > 0 || w.snapshot != nil
 	if w.hard != nil {
 		if w.hard.GetTerm() != n.hard.GetTerm() || w.hard.GetVote() != n.hard.GetVote() {
@@ -156,12 +157,6 @@ func (n *Node) Durable() (Output, error) {
 	}
 	if n.confAt <= n.synced.commit {
 		n.synced.conf = n.confAt
-	}
-	open := len(n.changes)
-	n.changes = slices.DeleteFunc(n.changes, func(at uint64) bool { return at <= n.synced.commit })
-	if n.withheld && len(n.changes) < open {
-		n.withheld = false
-		n.Tick() // a beat tells the commit index
 	}
 	for _, w := range flight {
 		if err := n.respond(w, &out); err != nil {

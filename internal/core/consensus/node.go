@@ -13,8 +13,6 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 	"go.etcd.io/raft/v3/tracker"
 	"google.golang.org/protobuf/proto"
-
-	"linuxha/internal/cluster/mutant"
 )
 
 const (
@@ -57,11 +55,10 @@ type Node struct {
 		commit uint64
 		conf   uint64 // index of the newest voter change applied and synced
 	}
-	changes  []uint64 // indices of voter changes in the log whose commit is not synced, ascending
-	withheld bool     // a commit index was told to somebody lower than it is
 	reads    uint64
 	sending  map[uint64]int // ticks since a snapshot was sent, by receiver
 	patience int            // ticks that its answer may take
+	ticks    int            // after which a hand-over that did not end is given up
 	trace    []string
 }
 
@@ -98,7 +95,9 @@ func (o *Output) Empty() bool {
 // New returns the Node that the disk's content describes. Applied state must be
 // that of s.Snapshot: later committed entries come out again.
 func New(s Start) (*Node, error) {
-	n := &Node{id: s.ID, log: newStorage(), conf: &raftpb.ConfState{}, sending: map[uint64]int{}, patience: 3 * max(s.ElectionTicks, 20)}
+	n := &Node{
+		id: s.ID, log: newStorage(), conf: &raftpb.ConfState{}, sending: map[uint64]int{}, patience: 3 * max(s.ElectionTicks, 20), ticks: max(s.ElectionTicks, 3),
+	}
 	n.log.state = s.State
 	n.log.node = n
 	if s.Snapshot != nil && !raft.IsEmptySnap(s.Snapshot) {
@@ -129,18 +128,50 @@ func New(s Start) (*Node, error) {
 		return nil, fmt.Errorf("restore hard state: %w", err)
 	}
 	n.synced.commit, n.synced.conf = n.hard.GetCommit(), n.confAt
-	n.noteChanges(s.Entries)
+	return n, n.begin()
+}
+
+// begin starts Raft on what the log has.
+func (n *Node) begin() (err error) {
 	n.raw, err = raft.NewRawNode(&raft.Config{
-		ID: s.ID, ElectionTick: max(s.ElectionTicks, 3), HeartbeatTick: 1,
+		ID: n.id, ElectionTick: n.ticks, HeartbeatTick: 1,
 		Storage: n.log, Applied: n.applied, AsyncStorageWrites: true,
 		MaxSizePerMsg: maxMessage, MaxInflightMsgs: maxInflight, MaxUncommittedEntriesSize: maxBacklog,
 		PreVote: true, StepDownOnRemoval: true, DisableProposalForwarding: true,
 		Logger: &logger{n},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("start Raft: %w", err)
+		return fmt.Errorf("start Raft: %w", err)
 	}
-	return n, nil
+	return nil
+}
+
+// Learn takes another node's word that the log is committed up to the entry of that
+// index and term, and tells whether that was news that could be used. Logs that share
+// an entry are the same up to there, and what is committed is so for ever: hence it
+// is true, whoever leads or votes. Raft itself takes it from a leader only, so it
+// begins anew on the same log. Nothing may be waiting for the disk.
+func (n *Node) Learn(index, term uint64) (bool, error) {
+	if n.Leads() || index <= n.Commit() || !n.Idle() {
+		return false, nil
+	}
+	if own, err := n.log.Term(index); err != nil || own != term {
+		return false, nil // not our log
+	}
+	n.hard = &raftpb.HardState{Term: proto.Uint64(n.hard.GetTerm()), Vote: proto.Uint64(n.hard.GetVote()), Commit: proto.Uint64(index)}
+	if err := n.log.SetHardState(n.hard); err != nil {
+		return false, fmt.Errorf("take %d as committed: %w", index, err)
+	}
+	n.lazy, n.must = true, true
+	return true, n.begin()
+}
+
+// Committed returns the newest entry up to limit that is known to be committed; ok is
+// false if the log has it no more.
+func (n *Node) Committed(limit uint64) (index, term uint64, ok bool) {
+	index = min(limit, n.Commit())
+	term, err := n.log.Term(index)
+	return index, term, err == nil && term > 0
 }
 
 // ID returns the node's Raft id.
@@ -353,41 +384,11 @@ func (n *Node) takeOnce(out *Output) error {
 					return err
 				}
 			default:
-				n.withhold(m)
 				out.Messages = append(out.Messages, m)
 			}
 		}
 	}
 	return n.release(out)
-}
-
-// noteChanges follows which voter changes the log holds whose commit is not on the
-// disk: entries replace whatever the log had from their first index on.
-func (n *Node) noteChanges(entries []*raftpb.Entry) {
-	if len(entries) > 0 {
-		first := entries[0].GetIndex()
-		n.changes = slices.DeleteFunc(n.changes, func(at uint64) bool { return at >= first })
-	}
-	for _, e := range entries {
-		if e.GetType() != raftpb.EntryNormal && e.GetIndex() > n.synced.commit {
-			n.changes = append(n.changes, e.GetIndex())
-		}
-	}
-}
-
-// withhold keeps from m that a voter change is committed, until this node's disk
-// knows it too. Who applies the change may need no vote of others any more, or have
-// none himself; if the leader alone knew that, and forgot it in a loss of power,
-// neither could be elected: it by the voters of before, they by those of after.
-// Raft takes a lower commit index for what a slower leader would have said.
-func (n *Node) withhold(m *raftpb.Message) {
-	if t := m.GetType(); t != raftpb.MsgApp && t != raftpb.MsgHeartbeat || len(n.changes) == 0 || m.GetCommit() < n.changes[0] {
-		return
-	}
-	if mutant.Is("let go what covers a change of voters before it is synced") {
-		return
-	}
-	m.Commit, n.withheld = proto.Uint64(n.changes[0]-1), true
 }
 
 // apply hands out committed entries, and tells Raft that they are applied.

@@ -42,6 +42,14 @@ type Message struct {
 	Fenced   *FenceResult `json:"fenced,omitempty"` // its answer
 	Leave    *Leave       `json:"leave,omitempty"`
 	Stale    *Stale       `json:"stale,omitempty"`
+	Known    *Known       `json:"known,omitempty"`
+}
+
+// Known says, while no leader is heard, that the log is committed up to an entry:
+// whoever has an entry of that index and term has the same log up to there.
+type Known struct {
+	Index uint64 `json:"index"`
+	Term  uint64 `json:"term"`
 }
 
 // Dispatch orders operations. Each runs at most once: Numbers are remembered.

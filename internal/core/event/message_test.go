@@ -13,6 +13,7 @@ func FuzzDecodeMessage(f *testing.F) {
 		{To: "b", Contact: &Contact{SentAt: 5, Answer: true}},
 		{To: "b", Propose: &Proposal{ID: 1, Request: Request{Barrier: true}}},
 		{To: "b", Stale: &Stale{Counter: 4, Commit: 17}},
+		{To: "b", Known: &Known{Index: 17, Term: 3}},
 	} {
 		data, err := EncodeMessage(&m)
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 // Coordinator is the leader's work on the open fencings of the State.
 type Coordinator struct {
 	jobs  []*job // by id
+	late  []*job // of which the device works still, though an administrator's word has ended them
 	order uint64 // of the newest call
 	// failures counts fencings that failed one after the other, by what is fenced how.
 	failures map[string]failure
@@ -59,7 +60,13 @@ type job struct {
 func New() *Coordinator { return &Coordinator{failures: map[string]failure{}} }
 
 // Lead forgets everything: a new leader knows nothing of calls under way.
-func (f *Coordinator) Lead() { f.jobs, f.failures = nil, map[string]failure{} }
+func (f *Coordinator) Lead() { f.jobs, f.late, f.failures = nil, nil, map[string]failure{} }
+
+// Late tells whether a device works still on a fencing of the node that has ended by
+// other means: it could hit the node's next life.
+func (f *Coordinator) Late(node string) bool {
+	return slices.ContainsFunc(f.late, func(j *job) bool { return j.target.Node == node })
+}
 
 func failureKey(node, action string) string {
 	if action == "on" {
@@ -77,7 +84,11 @@ func (f *Coordinator) MayBegin(now time.Duration, node, action string) bool {
 // routes gives the ways to carry one out, headStart the delay before its first call.
 func (f *Coordinator) Review(now time.Duration, s *cluster.State, routes func(*cluster.Fencing) []Route, headStart func(*cluster.Fencing) time.Duration) (trace []string) {
 	f.jobs = slices.DeleteFunc(f.jobs, func(j *job) bool {
-		return !slices.ContainsFunc(s.Fencings, func(x cluster.Fencing) bool { return x.ID == j.id && x.Open() })
+		over := !slices.ContainsFunc(s.Fencings, func(x cluster.Fencing) bool { return x.ID == j.id && x.Open() })
+		if over && j.phase == calling {
+			f.late = append(f.late, j)
+		}
+		return over
 	})
 	for i := range s.Fencings {
 		x := &s.Fencings[i]
@@ -157,6 +168,7 @@ func (f *Coordinator) Call(id uint64) *event.FenceCall {
 
 // Called takes a device's answer. What is not the answer that is waited for is ignored.
 func (f *Coordinator) Called(now time.Duration, e event.FenceCalled) {
+	f.late = slices.DeleteFunc(f.late, func(j *job) bool { return j.id == e.Call.ID && j.order == e.Call.Order })
 	j := f.job(e.Call.ID)
 	if j == nil || j.phase != calling || e.Call.Target != j.target || e.Call.Order != j.order {
 		return

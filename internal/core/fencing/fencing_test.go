@@ -293,3 +293,30 @@ func TestFailuresWaitLonger(t *testing.T) {
 		t.Error("failures are remembered beyond a success")
 	}
 }
+
+// A call under way may hit the target's next life, though the fencing has ended by
+// other means: that life waits for its answer.
+func TestACallOutlivesItsFencing(t *testing.T) {
+	s := config("p fence_x")
+	target := cluster.Incarnation{Node: "a", Counter: 3, Boot: "x"}
+	s.Fencings = []cluster.Fencing{{ID: 7, Target: target, Action: "off"}}
+	review := func(f *Coordinator) {
+		f.Review(time.Hour, s, func(x *cluster.Fencing) []Route { return Routes(s, x.Target.Node, x.Action) }, func(*cluster.Fencing) time.Duration { return 0 })
+	}
+	f := New()
+	review(f)
+	f.Due(time.Hour, here)
+	call := f.Call(7)
+	if call == nil || f.Late("a") {
+		t.Fatalf("call %v, late before the fencing has ended: %t", call, f.Late("a"))
+	}
+	s.Fencings[0].Result = "confirmed"
+	review(f)
+	if !f.Late("a") || f.Late("b") {
+		t.Errorf("with the device at work: late for a %t, for b %t", f.Late("a"), f.Late("b"))
+	}
+	f.Called(time.Hour, event.FenceCalled{Call: *call, OK: true})
+	if f.Late("a") {
+		t.Error("late though the device has answered")
+	}
+}

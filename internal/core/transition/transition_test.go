@@ -410,6 +410,20 @@ func TestNothingIsGivenBackBeforeTheReport(t *testing.T) {
 	l.want("aborted", "[release:a begin2 grant:web@b]", "b:web.start")
 }
 
+// Who was not heard when the plan was made gets no order, and keeps what it has, until
+// it has told this leader what runs there (rule 4); then the walk goes on.
+func TestNoOrderBeforeTheReport(t *testing.T) {
+	l := newLeader(t, "a", "b")
+	l.e.Lead(8)
+	l.e.Applied(l.now, l.s)
+	l.e.Reported(l.now, inc("a"), &cluster.Report{}, 0)
+	l.begin(act("start", "fs", "a"), act("start", "web", "b"))
+	l.want("[begin1 grant:fs@a grant:web@b]", "a:fs.start")
+	l.e.Reported(l.now, inc("b"), &cluster.Report{}, 0)
+	l.take()
+	l.want("b:web.start")
+}
+
 func TestUnusedGrantsAreGivenBackButNotUnderAnOrderOfAnEarlierLeader(t *testing.T) {
 	l := newLeader(t, "a", "b")
 	l.commit(cluster.Command{Grant: &cluster.GrantChange{Grants: []cluster.Grant{{Instance: "web", Role: "Started", Holders: []cluster.Incarnation{inc("a")}}}}})

@@ -180,6 +180,10 @@ func (e *Engine) step(now event.Time, s *step) bool {
 		e.abort(fmt.Sprintf("%s is %s", m.Name, m.State))
 		return true
 	}
+	if _, told := e.told[m.Incarnation]; !told {
+		w.unsure = true // it was not heard when the plan was made: its report comes first (rule 4)
+		return false
+	}
 	var grant uint64
 	if s.needsGrant() {
 		g := e.usable(s, m)
