@@ -112,6 +112,8 @@ func (a *applier) command(c *Command) *Rejection {
 		return a.transition(c.Transition)
 	case c.Device != nil:
 		return a.device(c.Device)
+	case c.Format != nil:
+		return a.format(c.Format)
 	default:
 		a.event(*c.Event)
 		return nil
@@ -125,7 +127,7 @@ func (c *Command) members() int {
 		c.Init != nil, c.Fork != nil, c.Admit != nil, c.Remove != nil, c.Node != nil, c.Report != nil, c.Voters != nil,
 		c.Config != nil, c.Grant != nil, c.Release != nil, c.History != nil, c.Forget != nil, c.Attribute != nil,
 		c.Fence != nil, c.FenceDone != nil, c.Ticket != nil, c.Token != nil, c.Move != nil, c.MoveDone != nil,
-		c.Transition != nil, c.Event != nil, c.Device != nil,
+		c.Transition != nil, c.Event != nil, c.Device != nil, c.Format != nil,
 	} {
 		if set {
 			n++

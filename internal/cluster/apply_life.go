@@ -17,6 +17,11 @@ func (a *applier) node(c *NodeChange) *Rejection {
 	if c.Incarnation.Counter == 0 || c.Incarnation.Boot == "" {
 		return reject("invalid", "%s: an incarnation needs a counter and a boot id", name)
 	}
+	if c.Version != "" {
+		if r := a.tooOld(name, c.Format); r != nil {
+			return r
+		}
+	}
 	if m.Incarnation != c.Incarnation {
 		if c.Incarnation.Counter <= m.Incarnation.Counter {
 			return reject("conflict", "%s: incarnation %d is not newer than %d", name, c.Incarnation.Counter, m.Incarnation.Counter)
@@ -31,7 +36,7 @@ func (a *applier) node(c *NodeChange) *Rejection {
 		return r
 	}
 	if c.Version != "" {
-		m.Version = c.Version
+		m.Version, m.Format = c.Version, c.Format
 	}
 	if len(c.Links) > 0 {
 		m.Links = c.Links

@@ -61,6 +61,9 @@ func (a *applier) admit(c *Admit) *Rejection {
 	if m.Name == "" || m.RaftID == 0 {
 		return reject("invalid", "a node needs a name and a Raft id to join")
 	}
+	if r := a.tooOld(m.Name, m.Format); r != nil {
+		return r
+	}
 	token := -1
 	if c.TokenHash != "" {
 		token = slices.IndexFunc(a.s.Tokens, func(t Token) bool { return t.Hash == c.TokenHash && t.Expires.After(a.time) })
@@ -102,7 +105,7 @@ func (a *applier) admit(c *Admit) *Rejection {
 		old.Links = m.Links
 	}
 	if m.Version != "" {
-		old.Version = m.Version
+		old.Version, old.Format = m.Version, m.Format
 	}
 	a.event(Event{Kind: "node", Node: m.Name, Text: fmt.Sprintf("%s joined the cluster again", m.Name)})
 	return nil
@@ -193,4 +196,44 @@ func (m *Member) deleteAttributes(match func(name string) bool) {
 	if slices.ContainsFunc(m.Attributes, func(p NVPair) bool { return match(p.Name) }) {
 		m.Attributes = slices.DeleteFunc(slices.Clone(m.Attributes), func(p NVPair) bool { return match(p.Name) })
 	}
+}
+
+// FormatInUse is the format of entries and states that all members use.
+func (s *State) FormatInUse() int { return max(s.Format, 1) }
+
+// FormatKnown is the newest format that every member knows, as it has said; 0 if
+// what the daemon of some member knows is not sure now.
+func (s *State) FormatKnown() int {
+	lowest := 0
+	for i := range s.Members {
+		m := &s.Members[i]
+		if m.State != NodeOnline && !m.Off() {
+			return 0
+		}
+		if knows := max(m.Format, 1); lowest == 0 || knows < lowest {
+			lowest = knows
+		}
+	}
+	return lowest
+}
+
+// tooOld refuses a daemon that does not know the format in use.
+func (a *applier) tooOld(node string, knows int) *Rejection {
+	if max(knows, 1) < a.s.FormatInUse() {
+		return reject("conflict", "%s knows format %d, this cluster uses %d: install a newer version of ha there", node, max(knows, 1), a.s.FormatInUse())
+	}
+	return nil
+}
+
+// format takes a newer format into use, once every member knows it.
+func (a *applier) format(c *FormatChange) *Rejection {
+	switch {
+	case c.Format <= a.s.FormatInUse():
+		return reject("conflict", "format %d is in use", a.s.FormatInUse())
+	case c.Format > a.s.FormatKnown() && !mutant.Is("use a format that not all know"):
+		return reject("conflict", "not every member is known to read format %d", c.Format)
+	}
+	a.s.Format = c.Format
+	a.event(Event{Kind: "config", Text: fmt.Sprintf("every node knows format %d: it is used from now on, older versions of ha cannot take part any more", c.Format)})
+	return nil
 }

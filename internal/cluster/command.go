@@ -3,12 +3,21 @@ package cluster
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 )
 
-// EntryVersion is the version of the encoding of entries that this code writes.
-const EntryVersion = 1
+// Format is the newest format of log entries and of State that this code reads and
+// writes. It grows with every kind of command, and every member of a command or of
+// State, that is added. All members of a cluster use State.Format, which no daemon
+// exceeds before every other one knows it. (Messages need no such care: what their
+// reader does not know, it passes over.)
+const Format = 1
+
+// ErrFormat is what was written by a newer version in a format that this one does
+// not know.
+var ErrFormat = errors.New("written by a newer version of ha: install that here as well")
 
 // MaxEntry bounds an encoded entry, in bytes.
 const MaxEntry = 16 << 20
@@ -17,7 +26,7 @@ const MaxEntry = 16 << 20
 // for itself: one that may not take effect has none and does not hurt the others,
 // unless the entry is Atomic.
 type Entry struct {
-	Version  int         `json:"v"`
+	Version  int         `json:"v"`            // its format; 0: the first
 	Time     time.Time   `json:"time"`         // the proposer's clock; State takes its times from here
 	ID       uint64      `json:"id,omitempty"` // of the request, for the answer; unique per incarnation of Proposer
 	Proposer Incarnation `json:"proposer,omitzero"`
@@ -50,6 +59,7 @@ type Command struct {
 	Transition *TransitionChange `json:"transition,omitempty"` //
 	Event      *Event            `json:"event,omitempty"`      //
 	Device     *DeviceState      `json:"device,omitempty"`     // what was learnt of a fence device
+	Format     *FormatChange     `json:"format,omitempty"`     // every member knows a newer one
 }
 
 // Init begins a cluster.
@@ -79,6 +89,7 @@ type NodeChange struct {
 	State           NodeState     `json:"state"`
 	Reason          string        `json:"reason,omitempty"`
 	Version         string        `json:"version,omitempty"`
+	Format          int           `json:"format,omitempty"` // newest that the daemon of Version knows
 	Links           []string      `json:"links,omitempty"`
 	WatchdogTimeout time.Duration `json:"watchdog_timeout,omitempty"`
 	Lease           time.Duration `json:"lease,omitempty"`
@@ -195,9 +206,14 @@ type TransitionChange struct {
 	Outcome string `json:"outcome,omitempty"` // complete, aborted, failed
 }
 
+// FormatChange makes all members use a newer format.
+type FormatChange struct {
+	Format int `json:"format"`
+}
+
 // EncodeEntry returns the stored form of e.
 func EncodeEntry(e *Entry) ([]byte, error) {
-	e.Version = EntryVersion
+	e.Version = max(e.Version, 1)
 	data, err := json.Marshal(e)
 	if err != nil {
 		return nil, fmt.Errorf("encode log entry: %w", err)
@@ -208,20 +224,31 @@ func EncodeEntry(e *Entry) ([]byte, error) {
 	return data, nil
 }
 
-// DecodeEntry reads what EncodeEntry wrote. It refuses versions and commands
-// that this code does not know.
-func DecodeEntry(data []byte) (*Entry, error) {
+// DecodeEntry reads what EncodeEntry wrote. It refuses formats newer than knows
+// (ErrFormat), and commands that this code does not know.
+func DecodeEntry(data []byte, knows int) (*Entry, error) {
 	if len(data) > MaxEntry {
 		return nil, fmt.Errorf("decode log entry: %d bytes, at most %d are allowed", len(data), MaxEntry)
 	}
 	var e Entry
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&e); err != nil {
-		return nil, fmt.Errorf("decode log entry: %w", err)
+	err := d.Decode(&e)
+	if err != nil {
+		var newer struct {
+			Version int `json:"v"`
+		}
+		if json.Unmarshal(data, &newer) == nil {
+			e.Version = newer.Version // unknown members are no surprise then
+		}
 	}
-	if e.Version != EntryVersion {
-		return nil, fmt.Errorf("decode log entry: version %d, this daemon knows %d", e.Version, EntryVersion)
+	switch {
+	case e.Version > knows:
+		return nil, fmt.Errorf("decode log entry: format %d, this daemon knows %d: %w", e.Version, knows, ErrFormat)
+	case err != nil:
+		return nil, fmt.Errorf("decode log entry: %w", err)
+	case e.Version < 1:
+		return nil, fmt.Errorf("decode log entry: format %d: there is none", e.Version)
 	}
 	return &e, nil
 }

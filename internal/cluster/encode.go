@@ -5,9 +5,6 @@ import (
 	"fmt"
 )
 
-// StateVersion is the version of the encoding of State that this code writes.
-const StateVersion = 1
-
 // MaxState bounds an encoded State, in bytes.
 const MaxState = 32 << 20
 
@@ -18,7 +15,7 @@ type encodedState struct {
 
 // EncodeState returns the stored form of s, as snapshots carry it.
 func EncodeState(s *State) ([]byte, error) {
-	data, err := json.Marshal(encodedState{StateVersion, s})
+	data, err := json.Marshal(encodedState{s.FormatInUse(), s})
 	if err != nil {
 		return nil, fmt.Errorf("encode state: %w", err)
 	}
@@ -28,17 +25,21 @@ func EncodeState(s *State) ([]byte, error) {
 	return data, nil
 }
 
-// DecodeState reads what EncodeState wrote.
-func DecodeState(data []byte) (*State, error) {
+// DecodeState reads what EncodeState wrote. It refuses formats newer than knows
+// (ErrFormat).
+func DecodeState(data []byte, knows int) (*State, error) {
 	if len(data) > MaxState {
 		return nil, fmt.Errorf("decode state: %d bytes, at most %d are allowed", len(data), MaxState)
 	}
 	var e encodedState
-	if err := json.Unmarshal(data, &e); err != nil {
+	err := json.Unmarshal(data, &e)
+	switch {
+	case e.Version > knows:
+		return nil, fmt.Errorf("decode state: format %d, this daemon knows %d: %w", e.Version, knows, ErrFormat)
+	case err != nil:
 		return nil, fmt.Errorf("decode state: %w", err)
-	}
-	if e.Version != StateVersion {
-		return nil, fmt.Errorf("decode state: version %d, this daemon knows %d", e.Version, StateVersion)
+	case e.Version < 1:
+		return nil, fmt.Errorf("decode state: format %d: there is none", e.Version)
 	}
 	if e.State == nil {
 		return nil, fmt.Errorf("decode state: there is none")

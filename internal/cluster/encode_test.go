@@ -1,6 +1,9 @@
 package cluster
 
 import (
+	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -26,7 +29,7 @@ func TestStateSurvivesItsEncoding(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := DecodeState(data)
+	got, err := DecodeState(data, Format)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,9 +41,96 @@ func TestStateSurvivesItsEncoding(t *testing.T) {
 		t.Errorf("encoded\n%s\nand again\n%s", data, again)
 	}
 	for _, bad := range []string{"", "{}", `{"v":2,"state":{}}`, `{"v":1}`, "[]", "\x00"} {
-		if _, err := DecodeState([]byte(bad)); err == nil {
+		if _, err := DecodeState([]byte(bad), Format); err == nil {
 			t.Errorf("%q was read as a state", bad)
 		}
+	}
+}
+
+// What a newer version wrote is refused for what it is: it must be told apart from
+// damage, after which a node drops what it has.
+func TestNewerFormat(t *testing.T) {
+	s := begun(t)
+	s.Format = Format + 1
+	state, err := EncodeState(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := DecodeState(state, Format); !errors.Is(err, ErrFormat) {
+		t.Errorf("a newer state: %v", err)
+	}
+	if got, err := DecodeState(state, Format+1); err != nil || got.Format != Format+1 {
+		t.Errorf("a state of a known format: %v", err)
+	}
+	entry, err := EncodeEntry(&Entry{Version: Format + 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := DecodeEntry(entry, Format); !errors.Is(err, ErrFormat) {
+		t.Errorf("a newer entry: %v", err)
+	}
+	if _, err := DecodeEntry(entry, Format+1); err != nil {
+		t.Errorf("an entry of a known format: %v", err)
+	}
+	if _, err := DecodeEntry([]byte(`{"v":2,"commands":[{"of_the_next_version":{}}]}`), Format); !errors.Is(err, ErrFormat) {
+		t.Errorf("a newer entry with an unknown command: %v", err)
+	}
+	if _, err := DecodeEntry([]byte(`{"v":1,"commands":[{"of_the_next_version":{}}]}`), Format); err == nil || errors.Is(err, ErrFormat) {
+		t.Errorf("an unknown command in a known format: %v", err)
+	}
+}
+
+// A newer format comes into use when every member knows it, for all who can come back.
+func TestFormatChange(t *testing.T) {
+	s := begun(t)
+	at := time.Unix(1_700_000_001, 0).UTC()
+	apply := func(c Command) *Rejection {
+		next, rejections := s.Apply(s.Index+1, &Entry{Time: at, Commands: []Command{c}})
+		s = next
+		return rejections[0]
+	}
+	raise := Command{Format: &FormatChange{Format: 2}}
+	if apply(raise) == nil {
+		t.Fatal("raised though the only member knows the first format")
+	}
+	online := func(name string, counter uint64, format int) {
+		i := Incarnation{Node: name, Counter: counter, Boot: fmt.Sprint(name, counter)}
+		for _, c := range []Command{
+			{Node: &NodeChange{Incarnation: i, State: NodeJoining}}, {Report: &Report{Incarnation: i}},
+			{Node: &NodeChange{Incarnation: i, State: NodeOnline, Version: "x", Format: format}},
+		} {
+			if r := apply(c); r != nil {
+				t.Fatalf("%s: %v", name, r)
+			}
+		}
+	}
+	online("a", 1, 2)
+	if r := apply(Command{Admit: &Admit{Member: Member{Name: "b", RaftID: 2, Format: 1}, TokenHash: "h"}}); r != nil {
+		t.Fatal(r)
+	}
+	if apply(raise) == nil {
+		t.Fatal("raised though a member that was never online knows the first format only")
+	}
+	online("b", 1, 2)
+	if r := apply(Command{Node: &NodeChange{Incarnation: s.Member("b").Incarnation, State: NodeLost}}); r != nil {
+		t.Fatal(r)
+	}
+	if apply(raise) == nil {
+		t.Fatal("raised though a member is lost")
+	}
+	online("b", 2, 2)
+	if r := apply(raise); r != nil || s.FormatInUse() != 2 {
+		t.Fatalf("not raised though all know it: %v", r)
+	}
+	i := Incarnation{Node: "b", Counter: 3, Boot: "b3"}
+	if r := apply(Command{Node: &NodeChange{Incarnation: i, State: NodeJoining}}); r != nil {
+		t.Fatal(r)
+	}
+	if r := apply(Command{Node: &NodeChange{Incarnation: i, State: NodeOnline, Version: "x", Format: 1}}); r == nil {
+		t.Error("a daemon that does not know the format in use takes part")
+	}
+	if r := apply(Command{Admit: &Admit{Member: Member{Name: "c", RaftID: 3}, TokenHash: "h"}}); r == nil || !strings.Contains(r.Text, "format") {
+		t.Errorf("a node that does not know the format in use is admitted: %v", r)
 	}
 }
 
@@ -57,7 +147,7 @@ func FuzzApply(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		e, err := DecodeEntry(data)
+		e, err := DecodeEntry(data, Format)
 		if err != nil {
 			return
 		}

@@ -9,6 +9,7 @@ type State struct {
 	Lineage  Lineage   `json:"lineage"`
 	Former   []Lineage `json:"former,omitempty"` // that Lineage came from, newest first
 	Index    uint64    `json:"index"`            // of the last entry applied
+	Format   int       `json:"format,omitempty"` // that all members use; 0: the first
 	Config   Config    `json:"config"`
 	Revision uint64    `json:"revision"` // Index of the entry that last changed Config
 	Members  []Member  `json:"members"`  // by name
@@ -80,6 +81,7 @@ type Member struct {
 	Voted       bool        `json:"voted,omitempty"`    // has ever been a voter: a sole voter that boots asks for it first (rule 7)
 	Reported    bool        `json:"reported,omitempty"` // this incarnation has reported what runs
 	Version     string      `json:"version,omitempty"`  // of the daemon
+	Format      int         `json:"format,omitempty"`   // newest that it knows; 0: the first
 	Links       []string    `json:"links,omitempty"`    // address on each link, by link number
 	CertHash    string      `json:"cert_hash,omitempty"`
 	// Cut: fenced by a device that cuts storage or network only: what does not

@@ -4,6 +4,7 @@
 package core
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -23,6 +24,7 @@ type Options struct {
 	Boot    string // the kernel's boot id
 	Machine string // what the stored state must be bound to; "": not checked
 	Version string // of the daemon, for display
+	Format  int    // newest format of entries and states that it knows; 0: cluster.Format
 	Links   []string
 	Seed    uint64 // fresh and random at every start
 	Now     event.Time
@@ -84,7 +86,8 @@ type Core struct {
 
 // New returns the Core of one daemon start. State that must not be used (torn,
 // of another machine, given up) does not make New fail: the first Ready then
-// says that the node has to join afresh.
+// says that the node has to join afresh. State of a newer version does
+// (cluster.ErrFormat), and stays as it is.
 func New(o Options) (*Core, error) {
 	if o.Node == "" || o.Boot == "" {
 		return nil, fmt.Errorf("start core: a node name and a boot id are needed, have %q and %q", o.Node, o.Boot)
@@ -92,6 +95,9 @@ func New(o Options) (*Core, error) {
 	id := o.Stored.Identity
 	if id.Node != "" && id.Node != o.Node {
 		return nil, fmt.Errorf("start core: the stored state is that of node %s, this is %s", id.Node, o.Node)
+	}
+	if o.Format == 0 {
+		o.Format = cluster.Format
 	}
 	c := &Core{
 		options: o, now: o.Now, started: o.Now.Mono, random: random(o.Seed),
@@ -106,7 +112,9 @@ func New(o Options) (*Core, error) {
 	c.identity.Counter++
 	c.self = cluster.Incarnation{Node: o.Node, Counter: c.identity.Counter, Boot: o.Boot}
 	c.disk.identity = true
-	if err := c.restore(); err != nil {
+	if err := c.restore(); errors.Is(err, cluster.ErrFormat) {
+		return nil, fmt.Errorf("start core: %w", err)
+	} else if err != nil {
 		c.exit(event.Exit{Code: 1, Rejoin: true, Reason: err.Error()})
 		return c, nil
 	}
@@ -133,7 +141,7 @@ func unusable(o *Options) string {
 func (c *Core) restore() error {
 	s := &c.options.Stored
 	if s.Snapshot != nil && len(s.Snapshot.GetData()) > 0 {
-		state, err := cluster.DecodeState(s.Snapshot.GetData())
+		state, err := cluster.DecodeState(s.Snapshot.GetData(), c.options.Format)
 		if err != nil {
 			return fmt.Errorf("restore the state: %w", err)
 		}

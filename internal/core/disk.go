@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -198,9 +199,9 @@ func (c *Core) take(out consensus.Output, err error) {
 
 // restored replaces the applied state by that of a snapshot.
 func (c *Core) restored(s *raftpb.Snapshot) {
-	state, err := cluster.DecodeState(s.GetData())
+	state, err := cluster.DecodeState(s.GetData(), c.options.Format)
 	if err != nil {
-		c.exit(event.Exit{Code: 1, Rejoin: true, Reason: fmt.Sprintf("take over the leader's state: %v", err)})
+		c.exit(event.Exit{Code: 1, Rejoin: !errors.Is(err, cluster.ErrFormat), Reason: fmt.Sprintf("take over the leader's state: %v", err)})
 		return
 	}
 	old := c.state
@@ -217,7 +218,7 @@ func (c *Core) apply(e *raftpb.Entry) {
 	}
 	entry := &cluster.Entry{}
 	if e.GetType() == raftpb.EntryNormal && len(e.GetData()) > 0 {
-		decoded, err := cluster.DecodeEntry(e.GetData())
+		decoded, err := cluster.DecodeEntry(e.GetData(), c.options.Format)
 		if err != nil {
 			c.exit(event.Exit{Code: 1, Reason: fmt.Sprintf("apply entry %d: %v", e.GetIndex(), err)})
 			return
@@ -227,6 +228,10 @@ func (c *Core) apply(e *raftpb.Entry) {
 	old := c.state
 	next, rejections := old.Apply(e.GetIndex(), entry)
 	c.state = next
+	if uses := next.FormatInUse(); uses > c.options.Format {
+		c.exit(event.Exit{Code: 1, Reason: fmt.Sprintf("the cluster uses format %d, this daemon knows %d: install a newer version of ha here", uses, c.options.Format)})
+		return
+	}
 	for i, r := range rejections {
 		if r != nil {
 			c.trace("entry %d, command %d refused: %s", e.GetIndex(), i+1, r.Text)

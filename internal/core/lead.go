@@ -213,11 +213,23 @@ func (c *Core) doLead() {
 			}})
 		}
 		c.reviewVoters()
+		c.reviewFormat()
 		c.leadFencing()
 		c.leadTransition()
 		c.leadRequests()
 	}
 	c.flush()
+}
+
+// reviewFormat takes a newer format into use when every member knows it.
+func (c *Core) reviewFormat() {
+	known := c.state.FormatKnown()
+	if mutant.Is("use a format that not all know") {
+		known = c.options.Format
+	}
+	if known = min(known, c.options.Format); known > c.state.FormatInUse() {
+		c.want("format", cluster.Command{Format: &cluster.FormatChange{Format: known}})
+	}
 }
 
 // shouldHandOver tells whether another node had better lead.
@@ -297,7 +309,7 @@ func (c *Core) flush() {
 // propose appends one entry to the log.
 func (c *Core) propose(commands []cluster.Command, atomic bool) (id uint64, err error) {
 	c.number++
-	entry := &cluster.Entry{Time: c.now.Wall, ID: c.number, Proposer: c.self, Atomic: atomic, Commands: commands}
+	entry := &cluster.Entry{Version: c.state.FormatInUse(), Time: c.now.Wall, ID: c.number, Proposer: c.self, Atomic: atomic, Commands: commands}
 	data, err := cluster.EncodeEntry(entry)
 	if err != nil {
 		return 0, err

@@ -74,7 +74,7 @@ func lifeKey(i cluster.Incarnation, s cluster.NodeState) string {
 func (c *Core) join(i cluster.Incarnation, reason string) {
 	change := &cluster.NodeChange{Incarnation: i, State: cluster.NodeJoining, Reason: reason}
 	if i == c.self {
-		change.Version, change.Links = c.options.Version, c.options.Links
+		change.Version, change.Format, change.Links = c.options.Version, c.options.Format, c.options.Links
 	}
 	c.want(lifeKey(i, cluster.NodeJoining), cluster.Command{Node: change})
 }
@@ -275,7 +275,7 @@ func (c *Core) report(ask event.Ask, term uint64) (*event.NodeReport, bool) {
 	}
 	c.guard.told = true
 	return &event.NodeReport{
-		Report: *report, Before: ask.Before, Version: c.options.Version, Links: c.options.Links,
+		Report: *report, Before: ask.Before, Version: c.options.Version, Format: c.options.Format, Links: c.options.Links,
 		WatchdogTimeout: c.guard.declared, Lease: c.lease(),
 	}, true
 }
@@ -300,7 +300,7 @@ func (c *Core) reported(from cluster.Incarnation, r *event.NodeReport) {
 	if c.want(lifeKey(from, cluster.NodeOnline),
 		cluster.Command{Report: &r.Report},
 		cluster.Command{Node: &cluster.NodeChange{
-			Incarnation: from, State: cluster.NodeOnline, Version: r.Version, Links: r.Links,
+			Incarnation: from, State: cluster.NodeOnline, Version: r.Version, Format: r.Format, Links: r.Links,
 			WatchdogTimeout: r.WatchdogTimeout, Lease: r.Lease,
 		}}) {
 		c.trace("%s has reported: %d running", from.Node, len(r.Report.Running))

@@ -237,7 +237,7 @@ func (c *Core) carryOut(p proposal) *event.Refusal {
 
 // proposeFor proposes commands in the name of who asked.
 func (c *Core) proposeFor(p proposal, commands ...cluster.Command) *event.Refusal {
-	entry := &cluster.Entry{Time: c.now.Wall, ID: p.number, Proposer: p.from, Atomic: true, Commands: commands}
+	entry := &cluster.Entry{Version: c.state.FormatInUse(), Time: c.now.Wall, ID: p.number, Proposer: p.from, Atomic: true, Commands: commands}
 	data, err := cluster.EncodeEntry(entry)
 	if err == nil {
 		err = c.raft.Propose(data)

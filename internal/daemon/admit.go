@@ -68,7 +68,7 @@ func (d *Daemon) admitNode(request *joinRequest, peer string, conn *tls.Conn) (*
 		return nil, fmt.Errorf("a node has 1 to %d links, %d are given", heartbeat.MaxLinks, len(links))
 	}
 	admit := &cluster.Admit{Member: cluster.Member{
-		Name: request.Node, RaftID: newRaftID(), Links: formatLinks(links), Version: request.Version, State: cluster.NodeOffline,
+		Name: request.Node, RaftID: newRaftID(), Links: formatLinks(links), Version: request.Version, Format: request.Format, State: cluster.NodeOffline,
 	}}
 	answer := &joinAnswer{Cluster: state.Config.Name, Lineage: state.Lineage}
 	switch {

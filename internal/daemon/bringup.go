@@ -75,7 +75,7 @@ func Init(root Root, o InitOptions) (*Invitation, error) {
 	}
 	invitation := invite(authority, links[0], TokenValid)
 	lineage := cluster.Lineage{ID: randomHex()}
-	first := cluster.Member{Name: o.Node, RaftID: newRaftID(), Links: formatLinks(links), CertHash: node.hash, Version: o.Version}
+	first := cluster.Member{Name: o.Node, RaftID: newRaftID(), Links: formatLinks(links), CertHash: node.hash, Version: o.Version, Format: cluster.Format}
 	entry := &cluster.Entry{Time: time.Now().UTC(), Commands: []cluster.Command{
 		{Init: &cluster.Init{Lineage: lineage, First: first, Config: cluster.Config{Name: o.Cluster, Detection: o.Detection}}},
 		invitation.Command,

@@ -35,6 +35,7 @@ type joinRequest struct {
 	Links   []string `json:"links"`
 	Request []byte   `json:"request,omitempty"` // certificate request
 	Version string   `json:"version"`
+	Format  int      `json:"format,omitempty"` // newest of log and state that it knows
 }
 
 // joinAnswer is all that the new node needs, or why it is refused.
@@ -106,7 +107,7 @@ func Join(ctx context.Context, root Root, o JoinOptions) (*Settings, error) {
 	if err != nil {
 		return nil, fmt.Errorf("join by %s: %w", member, err)
 	}
-	answer, err := askToJoin(ctx, conn, &joinRequest{Token: token.String(), Node: o.Node, Links: formatLinks(links), Request: request, Version: o.Version})
+	answer, err := askToJoin(ctx, conn, &joinRequest{Token: token.String(), Node: o.Node, Links: formatLinks(links), Request: request, Version: o.Version, Format: cluster.Format})
 	if err != nil {
 		return nil, fmt.Errorf("join by %s: %w", member, err)
 	}
@@ -210,7 +211,7 @@ func rejoin(ctx context.Context, c *credentials, settings *Settings, members []c
 			r.conn.Close()
 			continue
 		}
-		answer, err := askToJoin(ctx, r.conn, &joinRequest{Node: settings.Node, Links: settings.Links, Version: version})
+		answer, err := askToJoin(ctx, r.conn, &joinRequest{Node: settings.Node, Links: settings.Links, Version: version, Format: cluster.Format})
 		if err == nil {
 			return answer, nil
 		}

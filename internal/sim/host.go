@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -38,7 +39,7 @@ type Host struct {
 	joining   int    // the boot in which it asks to be admitted; 0: it does not
 	life      int    // grows with every start and end of a daemon
 	daemon    *daemon
-	version   string // of the daemon that is installed
+	next      bool   // the next version of ha is installed
 	stopped   bool   // an administrator stopped the daemon
 	agents    agents // what agents left behind in this boot
 	dog       watchdog
@@ -51,6 +52,7 @@ type Host struct {
 // daemon is a running core with what surrounds it.
 type daemon struct {
 	core     *core.Core
+	next     bool // it is of the next version
 	planner  scheduler.Planner
 	beat     *event.Heartbeat
 	sequence uint64
@@ -70,9 +72,10 @@ type daemon struct {
 }
 
 func newHost(w *World, index int, name string) *Host {
-	h := &Host{w: w, index: index, name: name, version: "1", rate: 1 + (w.rng.Float64()*2-1)*w.shape.Drift, wallSkew: w.between(-time.Second, time.Second)}
+	h := &Host{w: w, index: index, name: name, rate: 1 + (w.rng.Float64()*2-1)*w.shape.Drift, wallSkew: w.between(-time.Second, time.Second)}
 	h.disk.stored.Fresh = true
 	h.supplies = [2]bool{true, true}
+	h.next = w.shape.Versions == "next" || w.shape.Versions == "mixed" && index%2 == 1
 	return h
 }
 
@@ -148,14 +151,18 @@ func (h *Host) start() {
 		}
 	}
 	c, err := core.New(core.Options{
-		Node: h.name, Boot: h.bootID(), Machine: h.name, Version: h.version, Links: []string{"l"}, Seed: w.rng.Uint64(),
+		Node: h.name, Boot: h.bootID(), Machine: h.name, Version: h.version(), Format: h.format(), Links: []string{"l"}, Seed: w.rng.Uint64(),
 		Now: h.clocks(), Stored: h.disk.stored, Peers: peers,
 	})
+	if errors.Is(err, cluster.ErrFormat) && !h.next {
+		h.tooOld(err.Error())
+		return
+	}
 	if err != nil {
 		panic(fmt.Sprintf("start of %s: %v", h.name, err))
 	}
 	w.note("%s: daemon starts", h.name)
-	h.daemon = &daemon{core: c, replies: map[uint64]func(event.Reply){}, began: w.now, turned: w.now}
+	h.daemon = &daemon{core: c, next: h.next, replies: map[uint64]func(event.Reply){}, began: w.now, turned: w.now}
 	w.net.reset(h)
 	h.ready()
 	if h.daemon == nil {

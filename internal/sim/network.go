@@ -127,6 +127,7 @@ func (n *network) message(from, to *Host, m event.Message) {
 		w.count("message lost")
 		return
 	}
+	m = n.encoded(from, to, m)
 	p := &n.paths[s.link][from.index][to.index]
 	d := n.latency(p)
 	for w.chance(p.loss) && d < 2*time.Second {

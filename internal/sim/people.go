@@ -50,7 +50,7 @@ func (w *World) administer(f Fault, h *Host) {
 		c.Options = append(c.Options, cluster.AttrSet{ID: fmt.Sprint("extra-", w.now), Pairs: []cluster.NVPair{{Name: "cluster-recheck-interval", Value: fmt.Sprint(w.now.Seconds())}}})
 		ask(event.Request{Commands: []cluster.Command{{Config: &cluster.ConfigChange{Config: c}}}})
 	case "upgrade":
-		w.upgrade(0)
+		w.upgrade(0, !h.next)
 	case "stop", "restart":
 		if h.daemon == nil || h.awake > w.now {
 			return
@@ -113,21 +113,6 @@ func (w *World) ask(h *Host, r event.Request) {
 			return
 		}
 	}
-}
-
-// upgrade installs a newer version on one host after the other: each daemon
-// announces its restart, and comes back as another version while services go on.
-func (w *World) upgrade(i int) {
-	if i >= len(w.hosts) || w.healed {
-		return
-	}
-	h := w.hosts[i]
-	h.version += "+"
-	if h.daemon != nil && h.awake <= w.now {
-		w.count("daemon upgraded")
-		h.daemonStep(event.Stopping{Restart: true})
-	}
-	w.after(w.between(2*time.Second, 8*time.Second), func() { w.upgrade(i + 1) })
 }
 
 // patience is how long people look on while no node has quorum.

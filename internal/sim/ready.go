@@ -139,6 +139,8 @@ func (h *Host) exited(e *event.Exit) {
 		}
 		h.disk.wipe()
 		again(w.between(100*time.Millisecond, time.Second))
+	case e.Code != 0 && !h.next && h.w.format > h.format():
+		h.tooOld(e.Reason)
 	case e.Code != 0:
 		again(w.between(100*time.Millisecond, time.Second))
 	default:
@@ -178,7 +180,7 @@ func (h *Host) join() {
 	}
 	w.nextRaft++
 	w.owners[w.nextRaft] = h
-	member := cluster.Member{Name: h.name, RaftID: w.nextRaft, Links: []string{"l"}, Version: h.version}
+	member := cluster.Member{Name: h.name, RaftID: w.nextRaft, Links: []string{"l"}, Version: h.version(), Format: h.format()}
 	admit := &cluster.Admit{Member: member}
 	commands := []cluster.Command{{Admit: admit}}
 	if via.daemon.state.Member(h.name) == nil {
@@ -201,6 +203,11 @@ func (h *Host) join() {
 		answered = true
 		if r.Err != nil || !h.power || h.boots != boot || h.disk.stored.Identity.RaftID != 0 {
 			w.note("%s: join refused: %v", h.name, r.Err)
+			if r.Err != nil && h.power && h.boots == boot && h.format() < w.format {
+				h.joining = 0
+				h.tooOld(r.Err.Text)
+				return
+			}
 			retry()
 			return
 		}

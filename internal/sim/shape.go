@@ -30,11 +30,12 @@ type Shape struct {
 	Beside     bool          `json:"beside,omitempty"`   // ... and if it fails, another one cuts the power
 	Supplies   bool          `json:"supplies,omitempty"` // two power supplies, a fence device for each, both of one level
 	Watchdog   bool          `json:"watchdog"`
-	Timeout    time.Duration `json:"timeout,omitempty"` // of the watchdogs; 0: two seconds
-	Delay      string        `json:"delay,omitempty"`   // the head start that the device gives, as in "n1:5s"
-	FenceTime  time.Duration `json:"fence_time"`        // what a device usually takes
-	Sync       time.Duration `json:"sync"`              // what a disk usually takes
-	Drift      float64       `json:"drift"`             // by how much clocks run fast or slow, at most
+	Timeout    time.Duration `json:"timeout,omitempty"`  // of the watchdogs; 0: two seconds
+	Delay      string        `json:"delay,omitempty"`    // the head start that the device gives, as in "n1:5s"
+	FenceTime  time.Duration `json:"fence_time"`         // what a device usually takes
+	Versions   string        `json:"versions,omitempty"` // of ha: "" the present one, "next", or "mixed": on every second host the next
+	Sync       time.Duration `json:"sync"`               // what a disk usually takes
+	Drift      float64       `json:"drift"`              // by how much clocks run fast or slow, at most
 }
 
 // shapeOf draws a world: mostly 2 to 5 nodes, 1 or 2 links, normal detection.
@@ -68,6 +69,7 @@ func shapeOf(seed uint64) Shape {
 	s.Timeout = []time.Duration{2 * time.Second, 5 * time.Second}[rng.IntN(2)]
 	s.Lying = s.Fencing && !s.Port && one(40)
 	s.drawDevices()
+	s.drawVersions()
 	return s
 }
 
@@ -83,6 +85,16 @@ func (s *Shape) drawDevices() {
 		s.Storage, s.Beside = true, rng.IntN(2) == 0
 	case n >= 10:
 		s.Supplies = true
+	}
+}
+
+// drawVersions lets some worlds begin with the next version of ha, or with both.
+func (s *Shape) drawVersions() {
+	switch rand.New(rand.NewPCG(s.Seed, 4)).IntN(10) {
+	case 0:
+		s.Versions = "next"
+	case 1, 2:
+		s.Versions = "mixed"
 	}
 }
 
@@ -112,7 +124,8 @@ func (s *Shape) kinds() (list []string) {
 		text string
 	}{
 		{s.Witness, "with a witness"}, {!s.Fencing && !s.Watchdog, "without fence device"}, {s.Lying, "with lying fence devices"}, {s.Drift > 1e-3, "with clocks that drift"}, {s.Port, "with a device that cuts the network"},
-		{s.Storage && !s.Beside, "with a device that cuts the storage"}, {s.Beside, "with devices that cut the storage, or else the power"}, {s.Supplies, "with two power supplies"}, {s.Watchdog && !s.Fencing, "with watchdogs alone"}, {s.Watchdog && s.Fencing, "with watchdogs"},
+		{s.Storage && !s.Beside, "with a device that cuts the storage"}, {s.Beside, "with devices that cut the storage, or else the power"}, {s.Supplies, "with two power supplies"},
+		{s.Versions == "mixed", "with two versions"}, {s.Versions == "next", "with the next version"}, {s.Watchdog && !s.Fencing, "with watchdogs alone"}, {s.Watchdog && s.Fencing, "with watchdogs"},
 		{s.NoQuorum != "", "with no_quorum " + s.NoQuorum}, {s.Clone, "with a clone"}, {s.Promotable, "with a promotable"}, {s.Migrate, "with migration"},
 	} {
 		if x.is {

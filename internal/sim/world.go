@@ -44,6 +44,7 @@ type World struct {
 	nextRaft   uint64
 	healed     bool            // the faults are over
 	spoilt     *Host           // its disk's content was lost, and it has not been well since
+	format     int             // of entries and states, as far as anyone has shown
 	lost       map[string]loss // members that the newest state has for lost: since when that is known
 	started    time.Duration   // when a daemon last was
 	forced     time.Duration   // when people last did
@@ -80,7 +81,7 @@ func newWorld(s Shape, trace io.Writer) *World {
 		w.truth.Witness(hostName(s.Nodes - 1))
 	}
 	if s.Lying {
-		w.truth.Excused = []string{"owner", "grant", "confirm", "acked", "fork", "removed", "watchdog", "shot"}
+		w.truth.Excused = []string{"owner", "grant", "confirm", "acked", "fork", "removed", "watchdog", "sole", "shot"}
 	}
 	w.net.init(w)
 	return w
@@ -200,6 +201,7 @@ func (w *World) show(h *Host, s *cluster.State) {
 	}
 	w.truth.Agree(w.now, a)
 	w.followLost(s)
+	w.followFormat(s)
 	if w.trace == nil {
 		return
 	}

@@ -94,6 +94,7 @@ type NodeReport struct {
 	Report          cluster.Report `json:"report"`
 	Before          uint64         `json:"before"` // of the Ask that this answers; any other is stale
 	Version         string         `json:"version"`
+	Format          int            `json:"format,omitempty"` // newest that the daemon knows
 	Links           []string       `json:"links,omitempty"`
 	WatchdogTimeout time.Duration  `json:"watchdog_timeout,omitempty"`
 	Lease           time.Duration  `json:"lease,omitempty"`

@@ -66,7 +66,7 @@ type print struct {
 // Breach is a rule that did not hold.
 type Breach struct {
 	At   time.Duration `json:"at"`
-	Rule string        `json:"rule"` // owner, grant, confirm, acked, equal, term, twice, fork, sole, watchdog, removed, unfenced, shot, radius, votes, live, panic
+	Rule string        `json:"rule"` // owner, grant, confirm, acked, equal, term, twice, fork, sole, watchdog, removed, unfenced, format, shot, radius, votes, live, panic
 	Text string        `json:"text"`
 	// Stack is where a core or the world panicked.
 	Stack string `json:"stack,omitempty"`
@@ -473,6 +473,11 @@ func (t *Truth) Led(at time.Duration, name, other string) {
 	if t.hosts[other].power {
 		t.breach(at, "sole", "%s leads alone, and since it booted it has neither heard nor fenced %s", name, other)
 	}
+}
+
+// Shut: a daemon that takes part does not know the format that all are to use.
+func (t *Truth) Shut(at time.Duration, by, name string, format int) {
+	t.breach(at, "format", "%s shows that format %d is in use, which %s does not know", by, format, name)
 }
 
 // Stuck: the cluster did not recover in time.
