@@ -27,6 +27,9 @@ func newEvents() *cobra.Command {
 	follow := cmd.Flags().BoolP("follow", "f", false, "go on with what happens from now on")
 	last := cmd.Flags().IntP("last", "n", 50, "how many of the past events to show")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *last < 0 {
+			return usage("--last wants a number of events, not %d", *last)
+		}
 		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()
 		out := cmd.OutOrStdout()

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -65,20 +66,25 @@ func reasonsOf(r *api.Resource, p *cluster.Plan) []cluster.Reason {
 }
 
 func printReasons(out io.Writer, st style, r *api.Resource, reasons []cluster.Reason) {
-	fmt.Fprintf(out, "%s is %s on %s\n", st.bold(r.ID), r.State, orNone(runsOn(r)))
+	fmt.Fprintf(out, "%s is %s%s\n", st.bold(r.ID), r.State, on(strings.Join(runsOn(r), ", ")))
 	for _, reason := range reasons {
-		fmt.Fprintf(out, "\n%s belongs on %s: %s\n", st.bold(reason.Instance), orNone(nodeList(reason.Node)), strings.TrimPrefix(reason.Summary, "on "+reason.Node+": "))
+		if reason.Node == "" {
+			fmt.Fprintf(out, "\n%s belongs nowhere: %s\n", st.bold(reason.Instance), strings.TrimPrefix(reason.Summary, "stopped: "))
+		} else {
+			fmt.Fprintf(out, "\n%s belongs on %s: %s\n", st.bold(reason.Instance), reason.Node, strings.TrimPrefix(reason.Summary, "on "+reason.Node+": "))
+		}
 		t := &table{}
 		for _, f := range reason.Because {
-			t.add("  "+f.Node, f.Score, f.Constraint, st.faint(f.Text))
+			t.add("  "+cmp.Or(f.Node, "everywhere"), f.Score, f.Constraint, st.faint(f.Text))
 		}
 		t.print(out)
 	}
 }
 
-func nodeList(node string) []string {
-	if node == "" {
-		return nil
+// on says where something is, if it is anywhere.
+func on(nodes string) string {
+	if nodes == "" {
+		return ""
 	}
-	return []string{node}
+	return " on " + nodes
 }

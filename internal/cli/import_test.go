@@ -4,12 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"linuxha/internal/config"
 )
@@ -55,20 +52,7 @@ func TestImport(t *testing.T) {
 			if strings.Contains(remarks, "to mend") != (err != nil) {
 				t.Errorf("reading it back: %v; the remarks are\n%s", err, remarks)
 			}
-			file := filepath.Join("testdata", "import", tt.name+".txt")
-			got := text + "--- standard error\n" + remarks
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if d := cmp.Diff(string(want), got); d != "" {
-				t.Error(d)
-			}
+			golden(t, filepath.Join("import", tt.name+".txt"), text+"--- standard error\n"+remarks)
 		})
 	}
 }

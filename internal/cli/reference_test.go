@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 
 	"linuxha/internal/cluster"
@@ -22,19 +21,7 @@ func TestReference(t *testing.T) {
 		"configuration.md": config.Reference(),
 		"agents.md":        agentReference(),
 	} {
-		path := filepath.Join("..", "..", "docs", "reference", name)
-		if *update {
-			if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		have, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if d := cmp.Diff(string(have), text); d != "" {
-			t.Errorf("docs/reference/%s is not what the code says (rewrite with -update):\n%s", name, d)
-		}
+		golden(t, filepath.Join("..", "..", "..", "docs", "reference", name), text)
 	}
 }
 

@@ -127,7 +127,10 @@ func findResource(s *api.Status, id string) (*api.Resource, error) {
 	if near := cluster.Nearest(id, known); near != "" {
 		return nil, usage("there is no resource %q; did you mean %q?", id, near)
 	}
-	return nil, usage("there is no resource %q", id)
+	if len(known) == 0 {
+		return nil, usage("there is no resource %q, nor any other yet: 'ha apply FILE' configures them", id)
+	}
+	return nil, usage("there is no resource %q; 'ha status' shows those that there are", id)
 }
 
 // runsOn lists the nodes where a resource, or any member of it, is active.
@@ -178,7 +181,7 @@ func setTargetRole(ctx context.Context, id, role string) error {
 	return editConfig(ctx, func(cfg *cluster.Config) error {
 		r := cfg.FindResource(id)
 		if r == nil {
-			return usage("there is no resource %q", id)
+			return usage("there is no resource %q; 'ha status' shows those that there are", id)
 		}
 		r.Meta = setPair(r.Meta, "target-role", role)
 		return nil

@@ -251,7 +251,7 @@ func readSituation(file string) (*cluster.State, error) {
 func readCIB(file string) (isCIB bool, data []byte, err error) {
 	info, err := os.Stat(file)
 	if err != nil {
-		return false, nil, usage("%w", err)
+		return false, nil, usage("read situation: %w", err)
 	}
 	if info.IsDir() || strings.HasSuffix(file, ".hcl") || strings.HasSuffix(file, ".json") {
 		return false, nil, nil

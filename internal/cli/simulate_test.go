@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // simulate runs the command and returns what it prints to stdout.
@@ -49,19 +47,7 @@ func TestSimulateForPeople(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			file := filepath.Join("testdata", "simulate", strings.ReplaceAll(tt.name, " ", "_")+".txt")
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if d := cmp.Diff(string(want), got); d != "" {
-				t.Errorf("(-want +got)\n%s", d)
-			}
+			golden(t, filepath.Join("simulate", strings.ReplaceAll(tt.name, " ", "_")+".txt"), got)
 		})
 	}
 }
