@@ -26,7 +26,7 @@ const (
 	guestResource    = "guest"
 	guestAgent       = "ocf:lab:" + faceGuest
 	agentDirectory   = "/usr/lib/ocf/resource.d/lab"
-	hypervisorPort   = "7001"
+	hypervisorPort   = "7010"
 	hypervisorSocket = "/run/lab-hypervisor"
 	migrationsFile   = "migrations" // on the shared disk: a line for each that arrived
 	// copyTime is how long a guest's memory takes to copy, at most.
