@@ -50,7 +50,9 @@ type memory struct {
 
 	links [3][][]int // top-level resources that each colocation, order and ticket constraint names
 
-	primaries, dependents [][]int // by top-level resource: which colocations tie it to
+	// By top-level resource, those that constraints tie it to.
+	primaries, dependents [][]int
+	followers             [][]int // what is ordered after it
 }
 
 // Schedule is the function Schedule.
@@ -139,7 +141,7 @@ func (m *memory) complete() bool {
 	if !m.readLinks() {
 		return false
 	}
-	m.readColocated()
+	m.readTies()
 	m.restless, m.timed = make([]bool, len(byID)), make([]bool, len(byID))
 	if !m.noteRest(rn, func(r *resource) int { return m.unitOf[r.index] }) {
 		return false
@@ -227,19 +229,27 @@ func (m *memory) readLinks() bool {
 	return plain
 }
 
-// readColocated notes which top-level resources are colocated with which.
-func (m *memory) readColocated() {
-	m.primaries, m.dependents = make([][]int, len(m.config.Resources)), make([][]int, len(m.config.Resources))
-	add := func(list *[]int, unit int) {
-		if !slices.Contains(*list, unit) {
-			*list = append(*list, unit)
+// readTies notes which top-level resources are colocated with, or ordered after,
+// which.
+func (m *memory) readTies() {
+	add := func(ties [][]int, from, to int) {
+		if last := len(ties[from]) - 1; from != to && (last < 0 || ties[from][last] != to) {
+			ties[from] = append(ties[from], to)
 		}
 	}
+	count := len(m.config.Resources)
+	m.primaries, m.dependents, m.followers = make([][]int, count), make([][]int, count), make([][]int, count)
 	for _, r := range m.run.all {
 		for _, c := range r.thisWith {
-			if d, p := m.unitOf[r.index], m.unitOf[c.primary.index]; d != p {
-				add(&m.primaries[d], p)
-				add(&m.dependents[p], d)
+			dependent, primary := m.unitOf[r.index], m.unitOf[c.primary.index]
+			add(m.primaries, dependent, primary)
+			add(m.dependents, primary, dependent)
+		}
+	}
+	for i := range m.config.Orders {
+		for _, first := range m.unitsNamed([]string{m.config.Orders[i].First}) {
+			for _, then := range m.unitsNamed([]string{m.config.Orders[i].Then}) {
+				add(m.followers, first, then)
 			}
 		}
 	}

@@ -48,7 +48,7 @@ func (m *memory) replan(config *cluster.Config, status *cluster.Status, now time
 			rn.refs = m.run.refs
 		}
 		rn.assess()
-		if !m.matches(p, rn, d) {
+		if !m.matches(p, rn, d) || first && !m.eager && m.spreads(rn, d) {
 			return nil
 		}
 		if first {
@@ -75,6 +75,30 @@ func (m *memory) replan(config *cluster.Config, status *cluster.Status, now time
 		plan := *m.plan
 		return &plan
 	}
+}
+
+// spreads tells whether something has failed now on which so much depends that a
+// whole run is as good.
+func (m *memory) spreads(rn *run, d *difference) bool {
+	reached := make([]bool, len(d.units))
+	count := 0
+	var reach func(int)
+	reach = func(unit int) {
+		if reached[unit] {
+			return
+		}
+		reached[unit] = true
+		count++
+		for _, next := range m.followers[unit] {
+			reach(next)
+		}
+	}
+	for _, r := range rn.all {
+		if unit := m.unitOf[m.run.byID[r.id].index]; r.failed && d.units[unit] {
+			reach(unit)
+		}
+	}
+	return count > len(reached)/6
 }
 
 // mark adds units to set and tells whether that changed it.
