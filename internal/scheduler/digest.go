@@ -75,13 +75,12 @@ func digest(params map[string]string, only []string) string {
 		}
 	}
 	sort.Strings(names)
-	var text strings.Builder
-	text.WriteString(" <parameters")
+	text := append(make([]byte, 0, 1024), " <parameters"...)
 	for _, name := range names {
-		text.WriteString(" " + name + `="` + xmlEscape.Replace(params[name]) + `"`)
+		text = append(append(append(text, ' '), name...), `="`...)
+		text = append(append(text, xmlEscape.Replace(params[name])...), '"')
 	}
-	text.WriteString("/>\n")
-	sum := md5.Sum([]byte(text.String()))
+	sum := md5.Sum(append(text, "/>\n"...))
 	return hex.EncodeToString(sum[:])
 }
 

@@ -114,6 +114,7 @@ type resource struct {
 	hostsLooked   bool    // ... once that has been looked at
 	scored        int     // version of allowed, except of instances; see rescore
 	rescoring     bool    // allowed is being changed
+	companionMark int     // of the last companions that it is one of
 
 	// Actions, in order of creation.
 	actions []*action

@@ -56,9 +56,12 @@ type run struct {
 	orderingSlab slab[ordering]
 	relationSlab slab[relation]
 
-	deferred []deferredCheck
-	visits   int // generation of walks over the graph
-	sorts    int // number of sorts of instances so far
+	deferred   []deferredCheck
+	together   []*resource // the last companions
+	companions int         // how many times companions were looked for
+
+	visits int // generation of walks over the graph
+	sorts  int // number of sorts of instances so far
 
 	quorate      bool
 	fencingReady bool // fencing is enabled and a device (or watchdog) exists

@@ -96,12 +96,14 @@ func (rn *run) banInsufficient(r *resource) *node {
 	if rn.options.strategy == strategyDefault {
 		return nil
 	}
-	together := &companions{seen: map[*resource]bool{}}
+	rn.companions++
+	together := &companions{list: rn.together[:0], mark: rn.companions}
 	together.follow(r, r)
 	together.add(r)
+	rn.together = together.list
 	demand := map[string]int{}
 	for _, c := range together.list {
-		addDemand(c, together.seen, demand)
+		together.addDemand(c, demand)
 	}
 	var mostFree *node
 	capable := false
@@ -128,15 +130,18 @@ func (rn *run) banInsufficient(r *resource) *node {
 	return mostFree
 }
 
-// companions are the resources that mandatory colocations force together.
+// companions are the resources that mandatory colocations force together, each of
+// which bears the mark.
 type companions struct {
 	list []*resource
-	seen map[*resource]bool
+	mark int
 }
 
+func (k *companions) has(r *resource) bool { return r.companionMark == k.mark }
+
 func (k *companions) add(r *resource) {
-	if !k.seen[r] {
-		k.seen[r] = true
+	if !k.has(r) {
+		r.companionMark = k.mark
 		k.list = append(k.list, r)
 	}
 }
@@ -151,7 +156,7 @@ func (k *companions) follow(r, orig *resource) {
 		}
 		return
 	}
-	if k.seen[r] {
+	if k.has(r) {
 		return
 	}
 	k.add(r)
@@ -172,7 +177,7 @@ func (k *companions) follow(r, orig *resource) {
 
 // addDemand adds what r, not placed yet, needs. Members and instances that are
 // listed themselves are not counted twice.
-func addDemand(r *resource, listed map[*resource]bool, demand map[string]int) {
+func (k *companions) addDemand(r *resource, demand map[string]int) {
 	if r.placed {
 		return
 	}
@@ -183,39 +188,39 @@ func addDemand(r *resource, listed map[*resource]bool, demand map[string]int) {
 		}
 	case r.isGroup():
 		for _, m := range r.children {
-			if !m.placed && !listed[m] {
-				addDemand(m, listed, demand)
+			if !m.placed && !k.has(m) {
+				k.addDemand(m, demand)
 			}
 			if !r.group.colocated && (r.parent == nil || !r.parent.isClone()) {
 				return // the members may be apart
 			}
 		}
 	case r.isClone():
-		addCloneDemand(r, listed, demand)
+		k.addCloneDemand(r, demand)
 	case r.isBundle():
 		if len(r.bundle.replicas) > 0 {
-			addDemand(r.bundle.replicas[0].container, listed, demand)
+			k.addDemand(r.bundle.replicas[0].container, demand)
 		}
 	}
 }
 
 // addCloneDemand counts one instance, unless one is listed already.
-func addCloneDemand(r *resource, listed map[*resource]bool, demand map[string]int) {
+func (k *companions) addCloneDemand(r *resource, demand map[string]int) {
 	existing := false
 	for _, c := range r.children {
-		if listed[c] {
+		if k.has(c) {
 			existing = true
 			continue
 		}
 		for _, m := range c.children {
-			if listed[m] {
-				addDemand(c, listed, demand)
+			if k.has(m) {
+				k.addDemand(c, demand)
 				existing = true
 				break
 			}
 		}
 	}
 	if !existing && len(r.children) > 0 {
-		addDemand(r.children[0], listed, demand)
+		k.addDemand(r.children[0], demand)
 	}
 }
