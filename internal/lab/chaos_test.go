@@ -5,9 +5,31 @@ import (
 	"testing"
 	"time"
 
+	"linuxha/internal/api"
 	"linuxha/internal/lab"
 	"linuxha/internal/lab/labtest"
 )
+
+// The guest that migrates while chaos is thrown really moves live.
+func TestChaosGuestMigrates(t *testing.T) {
+	l := labtest.Up(t, lab.Spec{Nodes: 2, Links: 1})
+	ctx := context.Background()
+	must(t, l.Form(ctx, "normal"))
+	moved := make(chan error, 1)
+	go func() {
+		_, err := l.Await(ctx, patience, "the guest runs", func(s *api.Status) bool { return lab.PlaceOf(s, "guest") != "" })
+		if err == nil {
+			_, _, err = l.Output(ctx, "host1", "ha", "resource", "move", "guest")
+		}
+		moved <- err
+	}()
+	report, err := l.Chaos(ctx, lab.ChaosOptions{Seed: 1, For: 8 * time.Second, Detection: "normal", Calm: true}, func(string) {})
+	must(t, err)
+	must(t, <-moved)
+	if report.Migrations != 1 || !report.Clean() {
+		t.Errorf("after a move: %+v", report)
+	}
+}
 
 // The checks of a chaos run see what they are there for: a second owner started
 // behind the cluster's back, and a line taken out of the ledger.
