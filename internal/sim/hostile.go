@@ -162,9 +162,11 @@ func (w *World) lateWord(f Fault) {
 	if leader == nil || len(w.hosts) < 3 {
 		return
 	}
-	if d := w.someDevice(f); !d.apart[leader.index] {
-		d.away(leader.index, true)
-		w.ending(f.For, func() { d.away(leader.index, false) })
+	for _, d := range w.devices {
+		if !d.apart[leader.index] {
+			d.away(leader.index, true)
+			w.ending(f.For, func() { d.away(leader.index, false) })
+		}
 	}
 	w.crash(w.hosts[(leader.index+1+f.Peer%(len(w.hosts)-1))%len(w.hosts)], f.For)
 	w.traps = append(w.traps, &trap{step: stepHelp, until: w.now + 20*time.Second, do: func(h *Host, _ string) {
@@ -216,12 +218,27 @@ func (w *World) cutAll(f Fault) {
 	w.cut(f, []int{f.Host}, w.others(f.Host), true)
 }
 
+// cutOff isolates a host that alone reaches the fence device then: nobody shoots
+// it first.
+func (w *World) cutOff(f Fault) {
+	w.cutAll(f)
+	for _, d := range w.devices {
+		d.apart = map[int]bool{}
+		for _, o := range w.others(f.Host) {
+			d.apart[o] = true
+		}
+		w.ending(f.For, func() { d.apart = nil })
+	}
+}
+
 // trapVoters makes somebody suffer at one step of the next change of voters.
 func (w *World) trapVoters(f Fault) {
 	t := &trap{after: int(f.Rate * 30), until: w.now + f.For + 30*time.Second}
 	switch f.Text {
 	case "isolate":
 		t.step, t.after = stepAnswer, int(f.Rate*6)
+	case "isolate other":
+		t.step, t.after = stepApplied, int(f.Rate*6)
 	case "stick":
 		t.step, t.after = stepWritten, int(f.Rate*4)
 		w.trapSurvivor(f)
@@ -236,17 +253,10 @@ func (w *World) trapVoters(f Fault) {
 			w.crash(h, f.For)
 		case "crash other":
 			w.crash(w.hosts[other.Host], f.For)
-		case "isolate": // when its answer has arrived, and the next word to it has not; and nobody else shoots first
-			w.after(w.between(100*time.Microsecond, 800*time.Microsecond), func() { w.cutAll(f) })
-			for _, d := range w.devices {
-				d.apart = map[int]bool{}
-				for _, o := range w.others(h.index) {
-					d.apart[o] = true
-				}
-				w.ending(f.For, func() { d.apart = nil })
-			}
-		case "isolate other":
-			w.cutAll(other)
+		case "isolate": // when its answer has arrived, and the next word to it has not
+			w.after(w.between(100*time.Microsecond, 800*time.Microsecond), func() { w.cutOff(f) })
+		case "isolate other": // before it hears that the change is committed
+			w.cutOff(other)
 		case "stick":
 			stuck := w.between(300*time.Millisecond, time.Second)
 			h.slow += stuck
