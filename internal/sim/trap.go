@@ -10,6 +10,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 
+	"linuxha/internal/cluster"
 	"linuxha/internal/core/event"
 )
 
@@ -90,16 +91,27 @@ func (h *Host) goBy(r *event.Ready) {
 			w.step(h, stepApplied)
 		}
 		w.change = max(w.change, index)
-		if m[3] != "" {
-			continue // on the way to others
+		if m[3] == "" && index > w.votes { // newer than all before, and not on the way to others
+			w.votes = index
+			h.votes(strings.Fields(m[2]))
 		}
-		var names []string
-		for _, word := range strings.Fields(m[2]) {
-			id, _ := strconv.ParseUint(word, 10, 64)
-			names = append(names, w.owners[id].name)
-		}
-		w.truth.Votes(w.now, h.name, names)
 	}
+}
+
+// votes shows the truth who votes, and who of them leaves: that one may stay for as
+// long as it is needed, or has to hand over first.
+func (h *Host) votes(ids []string) {
+	var stay, leave []string
+	for _, word := range ids {
+		id, _ := strconv.ParseUint(word, 10, 64)
+		name := h.w.owners[id].name
+		if m := h.daemon.state.Member(name); m != nil && (m.State == cluster.NodeLeaving || m.State == cluster.NodeOffline) {
+			leave = append(leave, name)
+		} else {
+			stay = append(stay, name)
+		}
+	}
+	h.w.truth.Votes(h.w.now, h.name, stay, leave)
 }
 
 // steps looks at what a core wants done for the steps that traps wait for.

@@ -36,6 +36,7 @@ type World struct {
 	stats   map[string]int
 	traps   []*trap
 	change  uint64           // index of the newest change of voters
+	votes   uint64           // ... and of the newest that the truth was shown
 	fencing uint64           // number of the newest fencing that anyone has shown
 	owners  map[uint64]*Host // who was given which Raft id
 	events  int              // happenings so far

@@ -302,17 +302,15 @@ func (t *Truth) Fencing(at time.Duration, node string, hosts []string, limit int
 	}
 }
 
-// Votes: a node goes by these voters. A witness votes beside an even number of
-// others, and there are never two.
-func (t *Truth) Votes(at time.Duration, node string, voters []string) {
-	witnesses := 0
-	for _, name := range voters {
-		if t.hosts[name].witness {
-			witnesses++
-		}
-	}
-	if witnesses > 1 || witnesses == 1 && len(voters)%2 == 0 {
-		t.breach(at, "votes", "%s goes by the voters %v, %d of them witnesses", node, voters, witnesses)
+// Votes: a node goes by new voters, of whom some leave. A witness votes beside an
+// even number of others, and there are never two.
+func (t *Truth) Votes(at time.Duration, node string, stay, leave []string) {
+	isWitness := func(name string) bool { return t.hosts[name].witness }
+	others := len(stay) - 1
+	switch i := slices.IndexFunc(stay, isWitness); {
+	case i < 0:
+	case slices.ContainsFunc(stay[i+1:], isWitness), others%2 != 0 && (others+len(leave))%2 != 0:
+		t.breach(at, "votes", "%s goes by the voters %v, and %v, who leave: %s is a witness", node, stay, leave, stay[i])
 	}
 }
 
