@@ -171,10 +171,12 @@ func nearest(name string, known []string) string {
 	return ""
 }
 
+// keys are the names of a table as the language spells them, sorted.
 func keys(m map[string]spec) []string {
 	out := make([]string, 0, len(m))
 	for k := range m {
 		out = append(out, scored(k))
 	}
+	sort.Strings(out)
 	return out
 }

@@ -27,6 +27,8 @@ type reader struct {
 	order []string
 	parts map[string][]string
 	owner map[string]string
+	// opened, if not nil, is told what each block may say, for the reference.
+	opened func(attrs []string)
 }
 
 // fileReference stands for file("path"): a value that is read where it is used.
@@ -92,6 +94,9 @@ func (r *reader) open(at string, rng hcl.Range, b hcl.Body, attrs []string, bloc
 	schema := &hcl.BodySchema{Blocks: blocks}
 	for _, a := range attrs {
 		schema.Attributes = append(schema.Attributes, hcl.AttributeSchema{Name: a})
+	}
+	if r.opened != nil {
+		r.opened(attrs)
 	}
 	content, diags := b.Content(schema)
 	r.diags = append(r.diags, diags...)

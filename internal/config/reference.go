@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclparse"
 )
 
 // Reference is the page about the language's names and values, made from the
@@ -22,14 +25,14 @@ file("PATH") as an agent's parameter stays a reference: the file is read on the 
 ## Blocks
 
 `)
+	b.WriteString("| block | what it says |\n|---|---|\n")
 	for _, t := range topLevel {
-		label := ""
-		if len(t.labels) > 0 {
-			label = fmt.Sprintf(" \"%s\"", t.labels[0])
-		}
-		fmt.Fprintf(&b, "- `%s%s { ... }`\n", t.name, label)
+		blockReference(&b, t.name, t.labels, t.read)
 	}
 	b.WriteString(`
+A ` + "`colocation`, an `order` and a `ticket`" + ` hold ` + "`set`" + ` blocks as a location does, in place of single resources. What ` + "`alert`, `role`, `user` and `user_group`" + ` say
+is kept, and not acted on yet; resources on nodes behind a connection (` + "`kind = \"remote\"`, `remote_node`" + `, bundles) are planned, but nothing runs there yet.
+
 Every map of values (` + "`params`, `meta`, `attributes`, `utilization`, options, defaults" + `) has a block form with a condition:
 
 ` + "```hcl" + `
@@ -55,6 +58,51 @@ Among the blocks of one parent the one with the highest score wins, name by name
 	names(&b, "Operations (block `op \"NAME\"`)", operationAttrs)
 	b.WriteString("Operations are " + strings.Join(operationNames, ", ") + ".\n\n## Rules\n\n```\n" + ruleGrammar + "```\n")
 	return b.String()
+}
+
+// inner are the blocks within blocks, in the order in which they are read; blocks
+// of values are described by themselves.
+var inner = map[string][]string{
+	"resource": {`op "monitor"`}, "location": {"set", `rule "name"`}, "bundle": {`port "name"`, `storage "name"`},
+	"alert": {`recipient "name"`}, "role": {`allow "read"`},
+}
+
+// blockReference writes a row for a block, and one for each that it holds, by
+// reading an empty one.
+func blockReference(b *strings.Builder, name string, labels []string, read func(*reader, *hcl.Block)) {
+	header := name
+	for _, l := range labels {
+		header += " \"" + l + "\""
+	}
+	headers := []string{header}
+	text := header + " {\n"
+	for _, i := range inner[name] {
+		headers = append(headers, header+" { "+i+" }")
+		text += i + " {}\n"
+	}
+	file, diags := hclparse.NewParser().ParseHCL([]byte(text+"}"), name)
+	if diags.HasErrors() {
+		panic(diags) // the tables above are wrong
+	}
+	schema := hcl.BlockHeaderSchema{Type: name, LabelNames: labels}
+	content, _ := file.Body.Content(&hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{schema}})
+	r := newReader()
+	row := 0
+	r.opened = func(attrs []string) {
+		if row == len(headers) {
+			panic("the reference does not know a block in " + header)
+		}
+		says := ""
+		if len(attrs) > 0 {
+			says = "`" + strings.Join(attrs, "`, `") + "`"
+		}
+		if name == "cluster" {
+			says = "`detection`, `watchdog`, and the options below"
+		}
+		fmt.Fprintf(b, "| `%s` | %s |\n", headers[row], says)
+		row++
+	}
+	read(r, content.Blocks[0])
 }
 
 func names(b *strings.Builder, title string, table map[string]spec) {

@@ -116,10 +116,7 @@ func ParseAgent(s string) (cluster.Agent, error) {
 
 func (c *body) operations() []cluster.Operation {
 	var out []cluster.Operation
-	names := []string{"id", "interval", "same_as", "meta", "params"}
-	for name := range operationAttrs {
-		names = append(names, scored(name))
-	}
+	names := append([]string{"id", "interval", "same_as", "meta", "params"}, keys(operationAttrs)...)
 	for _, block := range c.content.Blocks {
 		if block.Type != "op" {
 			continue
