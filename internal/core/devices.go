@@ -106,6 +106,18 @@ func (c *Core) askNext(s *study) bool {
 	return true
 }
 
+// devicesAsked tells whether every device that anybody can ask has said what it can, or
+// failed to: only then is it known by which of them a node has to be unfenced.
+func (c *Core) devicesAsked() bool {
+	for _, d := range c.state.Config.FenceDevices() {
+		digest := cluster.FenceDigest(c.state.Config.FenceParams(d))
+		if c.state.Device(d.ID, digest) == nil && len(c.callers("", fencing.Step{Call: event.FenceCall{Device: d.ID}})) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // learnt takes an answer.
 func (c *Core) learnt(e event.FenceCalled) {
 	i := slices.IndexFunc(c.lead.studies, func(s *study) bool { return s.order != 0 && s.order == e.Call.Order && s.device == e.Call.Device })

@@ -172,7 +172,7 @@ func (c *Core) fenceWish(f transition.Fence) {
 		f.Action = "off"
 	}
 	if f.Action == "on" {
-		if m.State == cluster.NodeOnline && c.state.OpenOn(f.Node) == nil {
+		if m.State == cluster.NodeOnline && c.state.OpenOn(f.Node) == nil && c.devicesAsked() {
 			c.want("unfence/"+f.Node, cluster.Command{Fence: &cluster.FenceBegin{
 				Target: m.Incarnation, Action: f.Action, Reason: f.Reason, Caller: c.self.Node,
 			}})

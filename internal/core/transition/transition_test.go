@@ -245,6 +245,30 @@ func TestFencingIsAskedFor(t *testing.T) {
 	l.want("wish:fence:a")
 }
 
+// An unfencing that was open when the plan was made is the one that it waits for; one
+// of the node's former life is not.
+func TestAnOpenUnfencingIsWaitedFor(t *testing.T) {
+	on := act("fence", "", "a")
+	on.Detail = "on"
+	l := newLeader(t, "a", "b")
+	l.commit(cluster.Command{Fence: &cluster.FenceBegin{Target: inc("a"), Action: "on"}})
+	l.begin(on, act("start", "web", "a", 1))
+	l.want("wish:fence:a", "[begin1 grant:web@a]") // the core knows that it is under way
+	l.commit(cluster.Command{FenceDone: &cluster.FenceEnd{ID: 1, Target: inc("a"), Result: "ok", Device: "port"}})
+	l.want("[fenced:a]", "a:web.start")
+
+	l = newLeader(t, "a", "b")
+	l.commit(cluster.Command{Fence: &cluster.FenceBegin{Target: inc("a"), Action: "on"}})
+	next := cluster.Incarnation{Node: "a", Counter: 2, Boot: "b2"}
+	l.commit(cluster.Command{Node: &cluster.NodeChange{Incarnation: next, State: cluster.NodeJoining}}, cluster.Command{Report: &cluster.Report{Incarnation: next}},
+		cluster.Command{Node: &cluster.NodeChange{Incarnation: next, State: cluster.NodeOnline}})
+	l.e.Reported(l.now, next, &cluster.Report{}, 0)
+	l.take()
+	l.begin(on, act("start", "web", "a", 1))
+	l.commit(cluster.Command{FenceDone: &cluster.FenceEnd{ID: 1, Target: inc("a"), Result: "ok", Device: "port"}})
+	l.want("wish:fence:a", "[begin1 grant:web@a]", "[fenced:a]")
+}
+
 func TestBlockedByALostOwner(t *testing.T) {
 	l := newLeader(t, "a", "b")
 	l.begin(act("start", "web", "a"))

@@ -46,9 +46,10 @@ type walk struct {
 	granting map[int]proposal
 	// wished holds, by action id, when a fencing or forgetting was last asked for.
 	wished    map[int]time.Duration
-	nextFence uint64
-	retry     time.Duration // when to propose or wish again
-	unsure    bool          // a grant that was proposed earlier may still come
+	nextFence uint64            // a fencing from this one on was begun after the plan
+	unfencing map[string]uint64 // by node: the unfencing that was open then
+	retry     time.Duration     // when to propose or wish again
+	unsure    bool              // a grant that was proposed earlier may still come
 	limits    limits
 }
 
@@ -67,8 +68,14 @@ func (e *Engine) Begin(now event.Time, number uint64, plan *cluster.Plan, s *clu
 	}
 	w := &walk{
 		number: number, steps: make([]step, len(plan.Actions)), moves: slices.Clone(s.Moves), nextFence: max(s.NextFence, 1),
-		keys: map[string]bool{}, granting: map[int]proposal{}, wished: map[int]time.Duration{},
+		unfencing: map[string]uint64{}, keys: map[string]bool{}, granting: map[int]proposal{}, wished: map[int]time.Duration{},
 		limits: limits{batch: option(s, "batch-limit", 0), node: option(s, "node-action-limit", nodeActions), migrations: option(s, "migration-limit", 0)},
+	}
+	for i := range s.Fencings {
+		f := &s.Fencings[i]
+		if m := s.Member(f.Target.Node); f.Open() && f.Action == "on" && f.Device == "" && m != nil && m.Incarnation.Same(f.Target) {
+			w.unfencing[m.Name] = f.ID
+		}
 	}
 	for i := range plan.Actions {
 		w.steps[i].Action = &plan.Actions[i]
@@ -325,7 +332,7 @@ func (e *Engine) fenced(s *step) bool {
 		return m == nil || m.Off() || m.State == cluster.NodeJoining
 	}
 	return slices.ContainsFunc(e.state.Fencings, func(f cluster.Fencing) bool {
-		return f.Target.Node == s.Node && f.Action == "on" && f.ID >= e.walk.nextFence && f.Result == "ok"
+		return f.Target.Node == s.Node && f.Action == "on" && (f.ID >= e.walk.nextFence || f.ID == e.walk.unfencing[s.Node]) && f.Result == "ok"
 	})
 }
 
