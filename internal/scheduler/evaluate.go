@@ -212,7 +212,7 @@ func (rn *run) params(r *resource, n *node) map[string]string {
 		return m
 	}
 	m := map[string]string{}
-	c := ruleContext{node: n, resource: r, agent: &r.agent}
+	c := ruleContext{node: n, resource: r, agent: &r.agent, inParams: true}
 	for a := owner; a != nil; a = a.parent {
 		if a.config != nil {
 			rn.attributes(a.config.Params, c, m)

@@ -247,7 +247,7 @@ func (rn *run) completionOf(a *action) *action {
 	default:
 		return a
 	}
-	if r.notify && (r.isClone() || r.isBundle()) {
+	if r.notify && r.isClone() {
 		done = "confirmed-post_notify_" + done
 	}
 	if found := rn.findAction(r, done, 0, nil); found != nil {

@@ -41,7 +41,7 @@ func (rn *run) readBundle(r *resource) bool {
 		b.inner = inner
 		r.children = []*resource{inner}
 		r.promotable = inner.promotable
-		r.notify = inner.children[0].notify
+		inner.notify = inner.children[0].notify
 	}
 	address := spec.IPRangeStart
 	for i := range replicas {

@@ -14,6 +14,7 @@ type ruleContext struct {
 	agent    *cluster.Agent
 	opName   string
 	interval int64    // ms
+	inParams bool     // the rule is about parameters, which therefore cannot be looked at
 	matches  []string // submatches of a resource pattern: %0 to %9 in attribute names
 }
 
@@ -78,11 +79,8 @@ func (rn *run) attributeHolds(x *cluster.AttrExpr, c ruleContext) bool {
 	switch x.ValueSource {
 	case "param":
 		value, valueSet = "", false
-		if c.resource != nil {
-			value, valueSet = rn.params(c.resource, c.node)[x.Value], true
-			if _, ok := rn.params(c.resource, c.node)[x.Value]; !ok {
-				valueSet = false
-			}
+		if c.resource != nil && !c.inParams {
+			value, valueSet = rn.params(c.resource, c.node)[x.Value]
 		}
 	case "meta":
 		value, valueSet = "", false
