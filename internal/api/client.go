@@ -69,6 +69,23 @@ func (c *Client) do(ctx context.Context, method, path string, body any, read fun
 	return read(resp.Body)
 }
 
+// answerTime is how long a daemon may take for what it only has to look up: longer
+// than one that has just started waits for its first state.
+var answerTime = 2 * stateTime
+
+var errSilent = errors.New("the daemon here does not answer: it stands still, or its host has no time for it; look at its process and its log, and at the cluster from another node")
+
+// get reads one answer.
+func (c *Client) get(ctx context.Context, path string, v any) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, errSilent)
+	defer cancel()
+	err := c.do(ctx, "GET", path, nil, into(v))
+	if err != nil && context.Cause(ctx) == errSilent {
+		return errSilent
+	}
+	return err
+}
+
 // explain turns a failed connection into what to do about it.
 func (c *Client) explain(err error) error {
 	switch {
@@ -105,7 +122,7 @@ func lines[T any](take func(*T) error) func(io.Reader) error {
 // Status returns the cluster as the daemon sees it.
 func (c *Client) Status(ctx context.Context) (*Status, error) {
 	var s Status
-	return &s, c.do(ctx, "GET", "/v1/status", nil, into(&s))
+	return &s, c.get(ctx, "/v1/status", &s)
 }
 
 // WatchStatus calls take now and whenever something changed, until take fails
@@ -126,13 +143,13 @@ func (c *Client) Events(ctx context.Context, from uint64, follow bool, take func
 // State returns the whole replicated state.
 func (c *Client) State(ctx context.Context) (*cluster.State, error) {
 	var s cluster.State
-	return &s, c.do(ctx, "GET", "/v1/state", nil, into(&s))
+	return &s, c.get(ctx, "/v1/state", &s)
 }
 
 // Config returns the running configuration.
 func (c *Client) Config(ctx context.Context) (*ConfigView, error) {
 	var v ConfigView
-	return &v, c.do(ctx, "GET", "/v1/config", nil, into(&v))
+	return &v, c.get(ctx, "/v1/config", &v)
 }
 
 // Plan asks what cfg would change.
