@@ -1,6 +1,7 @@
 package cibgen
 
 import (
+	"iter"
 	"regexp"
 	"slices"
 	"strconv"
@@ -25,7 +26,7 @@ var Classes = []struct {
 	{"clone-instances-shuffled", shuffledInstances},
 	{"too-many-instances", tooManyInstances},
 	{"unrunnable-probe-stops-clone", unrunnableProbe},
-	{"active-on-maintenance-node", maintenanceByNode},
+	{"active-on-maintenance-node", func(c Comparison) bool { return maintenanceByNode(c) || afterMultiple(c) }},
 	{"migration-not-begun", func(c Comparison) bool { return c.Facts.HalfMigrated }},
 	{"resource-on-bundle-node", onBundleNode},
 	{"circle-through-guest", circleThroughGuest},
@@ -36,6 +37,13 @@ var Classes = []struct {
 	{"requirements-after-preferences", requiredAfter},
 	{"bundle-optional-colocation", colocatedBundle},
 	{"instances-renumbered", renumbered},
+	{"cloned-group-held", clonedGroupHeld},
+	{"cloned-group-promoted", clonedGroupPromoted},
+	{"remote-fenced-without-quorum", remoteFenced},
+	{"cancel-behind-connection", cancelBehindConnection},
+	{"one-chance", oneChance},
+	{"equal-capacities", equalCapacities},
+	{"full-clone-by-preference", fullClone},
 }
 
 // ClassOf names the class of a difference, "" if there is none or it is not known.
@@ -52,9 +60,9 @@ func ClassOf(c Comparison) string {
 }
 
 // shuffledInstances: the reference exchanges instances of an anonymous clone, or
-// moves an instance of a clone, or a bundle's container, to where we have none start.
+// moves an instance of a clone, or a bundle's container, that we leave or start elsewhere.
 func shuffledInstances(c Comparison) bool {
-	return c.Facts.Shuffled || slices.ContainsFunc(c.Facts.Moved, func(start string) bool { return slices.Contains(c.Lines, "- "+start) })
+	return c.Facts.Shuffled || slices.ContainsFunc(c.Facts.Moved, func(action string) bool { return slices.Contains(c.Lines, "- "+action) })
 }
 
 // tooManyInstances: the reference has more instances of a clone active on a node
@@ -122,8 +130,11 @@ func maintenanceByNode(c Comparison) bool {
 	resting := map[string]bool{} // nodes
 	c.Document.each("node", func(n *Element) { resting[n.Attr("uname")] = n.has("maintenance", "true") })
 	c.Document.each("primitive", func(p *Element) {
-		if p.has("maintenance", "true") || p.has("is-managed", "false") {
+		if p.untouched() {
 			resting[p.Attr("id")] = true // if it is a connection
+			for name := range p.guests() {
+				resting[name] = true
+			}
 		}
 	})
 	there := map[string]bool{} // what is or was on those
@@ -138,6 +149,24 @@ func maintenanceByNode(c Comparison) bool {
 	})
 }
 
+// untouched tells whether e is a resource that the cluster leaves alone.
+func (e *Element) untouched() bool {
+	return e.has("maintenance", "true") || e.has("is-managed", "false")
+}
+
+// guests yields the names of the guest nodes that e creates: one at most.
+func (e *Element) guests() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, block := range e.Children {
+			for _, v := range block.Children {
+				if v.Attr("name") == "remote-node" && !yield(v.Attr("value")) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // has tells whether one of e's blocks sets an attribute to a value.
 func (e *Element) has(name, value string) bool {
 	return slices.ContainsFunc(e.Children, func(block *Element) bool {
@@ -150,11 +179,9 @@ func (e *Element) has(name, value string) bool {
 func circleThroughGuest(c Comparison) bool {
 	guests := map[string]string{} // guest nodes by the resources that create them
 	c.Document.each("primitive", func(p *Element) {
-		p.each("nvpair", func(v *Element) {
-			if v.Attr("name") == "remote-node" {
-				guests[p.Attr("id")] = v.Attr("value")
-			}
-		})
+		for name := range p.guests() {
+			guests[p.Attr("id")] = name
+		}
 	})
 	var inCircle []string
 	note := func(id string) {
@@ -293,7 +320,7 @@ func startedBeforeStopped(c Comparison) bool {
 	c.Document.each("group", func(g *Element) {
 		members := slices.DeleteFunc(slices.Clone(g.Children), func(e *Element) bool { return e.Name != "primitive" })
 		for i := len(members) - 1; i > 0; i-- {
-			if id := members[i].Attr("id"); waits[id] || failed[id] || members[i].has("is-managed", "false") || members[i].has("maintenance", "true") {
+			if id := members[i].Attr("id"); waits[id] || failed[id] || members[i].untouched() {
 				waits[members[i-1].Attr("id")] = true
 			}
 		}
@@ -337,30 +364,26 @@ func promotedWithStopped(c Comparison) bool {
 	return demoted
 }
 
-// requiredAfter: something has both required colocations and negative preferences,
-// and that is where the outcomes differ.
+// requiredAfter: something has both required colocations and preferences, and the
+// outcomes differ in it, or in what it is to run with.
 func requiredAfter(c Comparison) bool {
-	required, avoids := map[string]bool{}, map[string]bool{}
-	c.Document.each("rsc_colocation", func(k *Element) {
-		switch score := k.Attr("score"); {
-		case k.Attr("rsc") == "":
-			k.each("resource_ref", func(r *Element) { required[r.Attr("id")] = true })
+	top := c.Document.tops()
+	required, prefers := map[string]bool{}, map[string]bool{} // top-level resources
+	c.Document.colocations(func(dependent, _, score, _ string) {
+		switch {
 		case score == "INFINITY":
-			required[k.Attr("rsc")] = true
-		case score != "-INFINITY" && strings.HasPrefix(score, "-"):
-			avoids[k.Attr("rsc")] = true
+			required[top[dependent]] = true
+		case score != "-INFINITY":
+			prefers[top[dependent]] = true
 		}
 	})
-	both := map[string]bool{} // primitives
-	c.Document.each("resources", func(all *Element) {
-		for _, t := range all.Children {
-			t.each("primitive", func(p *Element) {
-				id := t.Attr("id")
-				both[p.Attr("id")] = required[id] && avoids[id]
-			})
+	concerned := map[string]bool{}
+	c.Document.colocations(func(dependent, primary, _, _ string) {
+		if d := top[dependent]; required[d] && prefers[d] {
+			concerned[d], concerned[top[primary]] = true, true
 		}
 	})
-	return slices.ContainsFunc(c.Lines, func(line string) bool { return both[stripInstance(strings.Fields(line)[2])] })
+	return slices.ContainsFunc(c.Lines, func(line string) bool { return concerned[top[stripInstance(strings.Fields(line)[2])]] })
 }
 
 // colocatedBundle: all that differs is about a bundle that a colocation names, and

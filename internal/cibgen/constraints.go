@@ -75,7 +75,10 @@ func (g *generator) role(percent int) string {
 // from starting with it; crm_simulate 2.1.5 forgets that.)
 func (g *generator) roleOf(percent int, tops ...*topSpec) string {
 	r := g.role(percent)
-	if r != "" && slices.ContainsFunc(tops, func(t *topSpec) bool { return t.kind != "promotable" && !t.promotedBundle }) {
+	// Cloned groups crm_simulate 2.1.5 does not promote by where other resources are.
+	if r != "" && slices.ContainsFunc(tops, func(t *topSpec) bool {
+		return t.kind != "promotable" && !t.promotedBundle || t.grouped && !g.chance(10)
+	}) {
 		return "Started"
 	}
 	return r
@@ -191,17 +194,24 @@ func (g *generator) colocation() {
 	if (d.kind == "clone" || d.kind == "promotable") && p.kind != d.kind {
 		return // for the same reason as with locations
 	}
+	if (p.unique || d.unique) && !g.chance(15) {
+		return // it lets what depends on instances that may be several on a node have no say
+	}
 	if (d.kind == "bundle" || p.kind == "bundle") && !g.chance(25) || d.kind == "guest" {
 		return // bundles' it understands differently; what creates a guest may wait for what goes there
 	}
 	if e.Attr("score") != "INFINITY" {
 		// It does not scale preferences along chains, nor for groups and bundles.
-		if d.grouped || d.kind == "bundle" || d.isPrimary || p.prefers || d.isDependent && !d.prefers {
+		// Nor do full clones heed any.
+		full := (d.kind == "clone" || d.kind == "promotable") && !g.chance(10)
+		if d.grouped || d.kind == "bundle" || full || d.isPrimary || p.prefers || d.isDependent && !d.prefers {
 			e.Attrs[1].Value = "INFINITY"
-		} else {
-			d.prefers = true
 		}
-	} else if d.prefers {
+	}
+	switch {
+	case e.Attr("score") != "INFINITY":
+		d.prefers = true
+	case d.prefers:
 		return // it applies requirements after preferences where we apply them before
 	}
 	if p.prefers || p.kind == "group" && p.isDependent || d.kind == "group" && d.isPrimary {
@@ -233,7 +243,7 @@ func (g *generator) sets(preferring bool, extra func(*Element, []*topSpec)) []*E
 	order := g.Perm(len(g.tops))
 	if !preferring {
 		order = slices.DeleteFunc(order, func(i int) bool {
-			return g.tops[i].prefers || slices.Contains([]string{"group", "bundle", "guest"}, g.tops[i].kind)
+			return g.tops[i].prefers || g.tops[i].unique || slices.Contains([]string{"group", "bundle", "guest"}, g.tops[i].kind)
 		})
 	}
 	order = order[:min(len(order), 2+g.IntN(5))]

@@ -230,7 +230,9 @@ func (g *generator) clusterNodes(n int) {
 		e := el("node", "id", node.id, "uname", node.name)
 		e.addBlock(g.pairs("instance_attributes", g.nodeAttributes()))
 		if g.chance(40) {
-			e.addBlock(g.pairs("utilization", [][2]string{{"cpu", strconv.Itoa(1 + g.IntN(8))}, {"memory", strconv.Itoa(100 * g.IntN(20))}}))
+			cpu := 1 + g.IntN(8)
+			memory := 200 * cpu // who has more of the one has more of the other, or no order would be right
+			e.addBlock(g.pairs("utilization", [][2]string{{"cpu", strconv.Itoa(cpu)}, {"memory", strconv.Itoa(memory)}}))
 		}
 		g.nodesElement.add(e)
 		g.nodeState(node, i == 1)

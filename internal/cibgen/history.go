@@ -115,7 +115,12 @@ func (g *generator) findResting() {
 	})
 	for _, p := range g.prims {
 		for _, n := range g.nodes {
-			n.resting = n.resting || p.remote && n.id == p.id && (p.element.has("maintenance", "true") || p.element.has("is-managed", "false"))
+			n.resting = n.resting || p.remote && n.id == p.id && p.element.untouched()
+		}
+	}
+	for _, t := range g.tops {
+		for _, n := range g.nodes {
+			n.resting = n.resting || t.connection != nil && n.id == t.connection.id && t.members[0].element.untouched()
 		}
 	}
 }

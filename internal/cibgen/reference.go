@@ -35,8 +35,8 @@ type Facts struct {
 	// instance of it starts.
 	Shuffled bool
 
-	// Moved are the starts, as in Outcome.Actions, of what stops elsewhere: of
-	// instances of clones and of bundles' containers.
+	// Moved are the starts and stops, as in Outcome.Actions, of what starts on one
+	// node and stops on another: of instances of clones and of bundles' containers.
 	Moved []string
 
 	// ProbeStops: a resource stops because something cannot be probed.
@@ -133,7 +133,7 @@ func (s Simulator) Run(document []byte, now time.Time) (Outcome, Facts, error) {
 	out.State = withoutAccidents(out)
 	facts.HalfMigrated = halfMigrated(transitions, document)
 	facts.Unique, facts.Online = unique, up
-	facts.Shuffled, facts.Moved = shuffled(transitions, unique)
+	facts.Shuffled, facts.Moved = shuffled(transitions, unique, facts.Active)
 	return out, facts, nil
 }
 
@@ -291,7 +291,7 @@ func instanceOf(primitive *Element) string {
 
 // shuffled tells whether a transition graph exchanges instances of an anonymous
 // clone for one another, and what instances and containers it moves.
-func shuffled(transitions *Element, unique map[string]bool) (exchanged bool, moved []string) {
+func shuffled(transitions *Element, unique, active map[string]bool) (exchanged bool, moved []string) {
 	stopped, started := map[string]string{}, map[string]string{} // instance by id and node
 	from, to := map[string]string{}, map[string]string{}         // node by instance
 	transitions.each("rsc_op", func(a *Element) {
@@ -313,6 +313,11 @@ func shuffled(transitions *Element, unique map[string]bool) (exchanged bool, mov
 			}
 		})
 	})
+	for where := range active { // stops that fencing implies do not say what stops
+		if id, node, _ := strings.Cut(where, " "); strings.Contains(id, "-docker-") && from[id] == "" {
+			from[id] = node
+		}
+	}
 	for where, id := range started {
 		if old, ok := stopped[where]; ok && old != id {
 			exchanged = true
@@ -320,7 +325,7 @@ func shuffled(transitions *Element, unique map[string]bool) (exchanged bool, mov
 	}
 	for id, node := range to {
 		if old, ok := from[id]; ok && old != node {
-			moved = append(moved, ActionLine("start", Neutral(id, unique), node, 0, ""))
+			moved = append(moved, ActionLine("start", Neutral(id, unique), node, 0, ""), ActionLine("stop", Neutral(id, unique), old, 0, ""))
 		}
 	}
 	return exchanged, moved

@@ -298,7 +298,12 @@ func (g *generator) bundle() {
 	}
 	e.add(network)
 	if inner {
+		// Constraints on a template mean what is inside bundles too, which
+		// crm_simulate 2.1.5 does not look for there.
+		templates := g.templates
+		g.templates = nil
 		p := g.dummy(promoted != "")
+		g.templates = templates
 		e.add(p.element)
 		t.members = []*primSpec{p}
 	}

@@ -201,7 +201,7 @@ func (r *resource) interleaves() bool { return isTrue(r.meta["interleave"]) }
 func (rn *run) updateInterleaved(first, then *action, e effect) changes {
 	var changed changes
 	task := originalTask(first)
-	current := first.key == taskStopped || first.key == taskDemoted
+	current := strings.HasSuffix(first.key, taskStopped) || strings.HasSuffix(first.key, taskDemoted) // or the notification of it
 	for _, each := range then.resource.instancesOrContainers() {
 		partner := rn.partnerOf(each, first.resource, roleUnknown, current)
 		if partner == nil {

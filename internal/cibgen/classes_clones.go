@@ -1,0 +1,122 @@
+package cibgen
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// tops maps every top-level resource, and every primitive in it, to its id.
+func (e *Element) tops() map[string]string {
+	top := map[string]string{}
+	e.each("resources", func(all *Element) {
+		for _, t := range all.Children {
+			top[t.Attr("id")] = t.Attr("id")
+			t.each("primitive", func(p *Element) { top[p.Attr("id")] = t.Attr("id") })
+		}
+	})
+	return top
+}
+
+// colocations calls do for every colocation, sets taken apart. role is that of the
+// dependent, "" if none is given.
+func (e *Element) colocations(do func(dependent, primary, score, role string)) {
+	e.each("rsc_colocation", func(k *Element) {
+		if k.Attr("rsc") != "" {
+			do(k.Attr("rsc"), k.Attr("with-rsc"), k.Attr("score"), k.Attr("rsc-role"))
+			return
+		}
+		var refs, roles []string
+		k.each("resource_set", func(s *Element) {
+			s.each("resource_ref", func(r *Element) { refs, roles = append(refs, r.Attr("id")), append(roles, s.Attr("role")) })
+		})
+		for i, dependent := range refs {
+			for _, primary := range refs {
+				if dependent != primary {
+					do(dependent, primary, k.Attr("score"), roles[i])
+				}
+			}
+		}
+	})
+}
+
+// about tells whether all lines are about parts of those top-level resources.
+func (c Comparison) about(resources map[string]bool) bool {
+	top := c.Document.tops()
+	return len(resources) > 0 && !slices.ContainsFunc(c.Lines, func(line string) bool {
+		return !resources[top[stripInstance(strings.Fields(line)[2])]]
+	})
+}
+
+// fullClone: all that differs is about a clone with as many instances as there are
+// nodes for them, and what it is colocated with by preference.
+func fullClone(c Comparison) bool {
+	online := 0
+	for _, up := range c.Facts.Online {
+		if up {
+			online++
+		}
+	}
+	full := map[string]bool{}
+	c.Document.each("clone", func(e *Element) {
+		most := online
+		for _, block := range e.Children {
+			for _, p := range block.Children {
+				if p.Attr("name") == "clone-max" {
+					most, _ = strconv.Atoi(p.Attr("value"))
+				}
+			}
+		}
+		full[e.Attr("id")] = most >= online
+	})
+	concerned := map[string]bool{}
+	top := c.Document.tops()
+	c.Document.colocations(func(dependent, primary, score, _ string) {
+		dependent, primary = top[dependent], top[primary]
+		if full[dependent] && score != "INFINITY" || full[primary] && score[0] != '-' {
+			concerned[dependent], concerned[primary] = true, true
+		}
+	})
+	// What else depends on these follows them.
+	c.Document.colocations(func(dependent, primary, _, _ string) {
+		if concerned[top[primary]] {
+			concerned[top[dependent]] = true
+		}
+	})
+	return c.about(concerned)
+}
+
+// clonedGroupHeld: the reference stops members of cloned groups, after ones that
+// are not managed, for what the clone must run with.
+func clonedGroupHeld(c Comparison) bool {
+	bound := map[string]bool{}
+	c.Document.colocations(func(dependent, _, score, _ string) { bound[dependent] = bound[dependent] || score == "INFINITY" })
+	after := map[string]bool{}
+	c.Document.each("clone", func(e *Element) {
+		if !bound[e.Attr("id")] {
+			return
+		}
+		held := false
+		e.each("group", func(g *Element) {
+			g.each("primitive", func(p *Element) {
+				after[p.Attr("id")] = held
+				held = held || p.untouched()
+			})
+		})
+	})
+	return onlyReference(c.Lines, after, "stop", "demote")
+}
+
+// clonedGroupPromoted: all that differs is about cloned groups that are to be
+// promoted where, or where not, something else is.
+func clonedGroupPromoted(c Comparison) bool {
+	promoted := map[string]bool{}
+	c.Document.colocations(func(dependent, _, _, role string) {
+		promoted[dependent] = promoted[dependent] || role == "Promoted"
+	})
+	groups := map[string]bool{}
+	c.Document.each("clone", func(e *Element) {
+		e.each("group", func(*Element) { groups[e.Attr("id")] = promoted[e.Attr("id")] })
+	})
+	return c.about(groups)
+}

@@ -1,0 +1,163 @@
+package cibgen
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// connections are the ids of remote nodes' connections, and the names of guests.
+func (e *Element) connections() (remotes, guests map[string]bool) {
+	remotes, guests = map[string]bool{}, map[string]bool{}
+	e.each("primitive", func(p *Element) {
+		if p.Attr("type") == "remote" {
+			remotes[p.Attr("id")] = true
+		}
+		for name := range p.guests() {
+			guests[name] = true
+		}
+	})
+	return remotes, guests
+}
+
+// option is the value of a cluster option, "" if it is not set.
+func (e *Element) option(name string) (value string) {
+	e.each("cluster_property_set", func(s *Element) {
+		for _, v := range s.Children {
+			if v.Attr("name") == name {
+				value = v.Attr("value")
+			}
+		}
+	})
+	return value
+}
+
+// remoteFenced: without quorum, the reference fences a remote node.
+func remoteFenced(c Comparison) bool {
+	remotes, _ := c.Document.connections()
+	return c.Document.Attr("have-quorum") == "0" && slices.ContainsFunc(c.Lines, func(line string) bool {
+		words := strings.Fields(line)
+		return words[0] == "-" && words[1] == "fence" && remotes[words[2]]
+	})
+}
+
+// cancelBehindConnection: all that differs is that we cancel monitors on nodes
+// behind connections.
+func cancelBehindConnection(c Comparison) bool {
+	remotes, guests := c.Document.connections()
+	return !slices.ContainsFunc(c.Lines, func(line string) bool {
+		words := strings.Fields(line)
+		return words[0] != "state" && (words[0] != "+" || words[1] != "cancel" || !remotes[words[3]] && !guests[words[3]])
+	})
+}
+
+// oneChance: what differs has to do with a resource that must or would rather not
+// run with another one and can run on one node only.
+func oneChance(c Comparison) bool {
+	nodes := 0 // that are cluster nodes
+	c.Document.each("node", func(n *Element) {
+		if c.Facts.Online[n.Attr("uname")] {
+			nodes++
+		}
+	})
+	choice := map[string]int{} // nodes less, by resource
+	c.Document.each("rsc_location", func(l *Element) {
+		if l.Attr("node") == "" || strings.HasPrefix(l.Attr("score"), "-") {
+			choice[l.Attr("rsc")]++
+		}
+	})
+	top := c.Document.tops()
+	concerned := map[string]bool{}
+	c.Document.colocations(func(dependent, primary, score, _ string) {
+		if score[0] == '-' && nodes-choice[dependent] <= 1 {
+			concerned[top[primary]] = true
+		}
+	})
+	return slices.ContainsFunc(c.Lines, func(line string) bool { return concerned[top[stripInstance(strings.Fields(line)[2])]] })
+}
+
+// equalCapacities: placement heeds free capacities, but something needs more than
+// any node has, or there is no order among the nodes.
+func equalCapacities(c Comparison) bool {
+	strategy := c.Document.option("placement-strategy")
+	if strategy == "" || strategy == "default" {
+		return false
+	}
+	type capacity map[string]int
+	read := func(e *Element) capacity {
+		all := capacity{}
+		for _, block := range e.Children {
+			if block.Name == "utilization" {
+				for _, v := range block.Children {
+					all[v.Attr("name")], _ = strconv.Atoi(v.Attr("value"))
+				}
+			}
+		}
+		return all
+	}
+	var nodes []capacity
+	most := capacity{}
+	c.Document.each("node", func(n *Element) {
+		if !c.Facts.Online[n.Attr("uname")] {
+			return
+		}
+		all := read(n)
+		nodes = append(nodes, all)
+		for name, v := range all {
+			most[name] = max(most[name], v)
+		}
+	})
+	tooBig := false
+	c.Document.each("primitive", func(p *Element) {
+		for name, v := range read(p) {
+			tooBig = tooBig || v > most[name]
+		}
+	})
+	compare := func(a, b capacity) (n int) {
+		for _, name := range []string{"cpu", "memory"} {
+			switch {
+			case a[name] > b[name]:
+				n++
+			case a[name] < b[name]:
+				n--
+			}
+		}
+		return n
+	}
+	noOrder := false
+	for _, x := range nodes {
+		for _, y := range nodes {
+			for _, z := range nodes {
+				noOrder = noOrder || compare(x, y) == 0 && compare(y, z) == 0 && compare(x, z) != 0
+			}
+		}
+	}
+	return tooBig || strategy == "balanced" && noOrder
+}
+
+// afterMultiple: all that differs is about what is ordered after something that is
+// active on several nodes, one of which is in maintenance.
+func afterMultiple(c Comparison) bool {
+	resting := map[string]bool{} // nodes
+	c.Document.each("node", func(n *Element) { resting[n.Attr("uname")] = n.has("maintenance", "true") })
+	count, held := map[string]int{}, map[string]bool{} // by primitive
+	for where := range c.Facts.Active {
+		id, node, _ := strings.Cut(where, " ")
+		count[id]++
+		held[id] = held[id] || resting[node]
+	}
+	top := c.Document.tops()
+	after := map[string]bool{}
+	c.Document.each("rsc_order", func(o *Element) {
+		refs := []string{o.Attr("first"), o.Attr("then")}
+		o.each("resource_ref", func(r *Element) { refs = append(refs, r.Attr("id")) })
+		found := false
+		for _, ref := range refs {
+			if found {
+				after[top[ref]] = true
+			}
+			found = found || held[ref] && count[ref] > 1
+		}
+	})
+	return c.about(after)
+}
