@@ -63,9 +63,17 @@ func (c *Core) meet(p *heartbeat.Packet) {
 			return
 		}
 	}
-	if p.Leader != 0 {
-		c.part(p, "neither came from the other")
+	const why = "neither came from the other"
+	switch {
+	case p.Leader != 0:
+		c.part(p, why)
+	case c.lead.active: // it acts on nothing; this history goes on, and people are told
+		c.alarm("history/"+p.Node+"/"+p.Lineage, p.Node, c.otherHistory(p, why)+"; it takes no part and keeps its data; if this history is the right one, remove /var/lib/ha there and join it anew")
 	}
+}
+
+func (c *Core) otherHistory(p *heartbeat.Packet, why string) string {
+	return fmt.Sprintf("%s has another history (lineage %.8s, ours %.8s): %s", p.Node, p.Lineage, c.identity.Lineage.ID, why)
 }
 
 // part stops this node from acting: two histories of one cluster have parted, and
@@ -75,7 +83,7 @@ func (c *Core) part(p *heartbeat.Packet, why string) {
 		return
 	}
 	c.forked = p.Node
-	c.forkedWhy = fmt.Sprintf("%s has another history (lineage %.8s, ours %.8s): %s", p.Node, p.Lineage, c.identity.Lineage.ID, why)
+	c.forkedWhy = c.otherHistory(p, why)
 	c.trace("ALARM: %s; nothing is granted until an administrator has decided which one to keep", c.forkedWhy)
 }
 
