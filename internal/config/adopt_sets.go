@@ -92,6 +92,9 @@ func (a *adopter) rule(from *cluster.Rule) *cluster.Rule {
 			if c.Rule = a.rule(c.Rule); c.Rule == nil {
 				continue
 			}
+			if len(c.Rule.Conditions) == 1 { // needs no brackets
+				c = c.Rule.Conditions[0]
+			}
 		}
 		if e := c.Attribute; e != nil && e.Attribute == "#id" { // a node is known by its name
 			for _, n := range a.from.Nodes {
@@ -103,6 +106,9 @@ func (a *adopter) rule(from *cluster.Rule) *cluster.Rule {
 			}
 		}
 		rule.Conditions = append(rule.Conditions, c)
+	}
+	if len(rule.Conditions) == 1 && rule.Conditions[0].Rule != nil {
+		rule.Or, rule.Conditions = rule.Conditions[0].Rule.Or, rule.Conditions[0].Rule.Conditions
 	}
 	return &rule
 }
