@@ -65,7 +65,7 @@ const recoveryTime = 90 * time.Second
 // chaosConfig is what the cluster runs meanwhile: the service, and a guest that
 // migrates.
 func (l *Lab) chaosConfig(detection string) string {
-	return l.BaseConfig(detection) + ServiceConfig(LedgerServer) + GuestConfig()
+	return l.BaseConfig(detection) + ServiceConfig(LedgerServer) + guestConfig()
 }
 
 // Chaos throws faults at a formed cluster while a client writes through a service
