@@ -215,3 +215,40 @@ func TestFenceDeviceWithoutPower(t *testing.T) {
 		s.await(20, "all runs", s.served)
 	})
 }
+
+// TestALostAppendIsSentAgain: the stream loses an entry while the heartbeats go on,
+// and nothing is written afterwards: the follower gets it all the same.
+func TestALostAppendIsSentAgain(t *testing.T) {
+	play(t, shape(3), func(s *stage) {
+		s.clock.stop = true
+		s.pass(2)
+		l := s.leader()
+		f := l%3 + 1
+		s.net.streams[l-1][f-1].ready = s.now + 300*time.Millisecond
+		if r := s.wish(l, online("n1")); r.Err != nil {
+			t.Errorf("%v: %v", s, r.Err)
+		}
+		if s.host(f).daemon.state.Index >= s.host(l).daemon.state.Index {
+			t.Errorf("%v: nothing was lost", s)
+		}
+		s.await(3, "the follower has it", func() bool { return s.host(f).daemon.state.Index >= s.host(l).daemon.state.Index })
+	})
+}
+
+// TestAStaleLogDoesNotHoldUp: who comes first by its name lacks the newest entry
+// when the leader dies: who has it leads without delay.
+func TestAStaleLogDoesNotHoldUp(t *testing.T) {
+	play(t, shape(3), func(s *stage) {
+		s.wish(s.leader(), event.Request{Transfer: &s.host(3).name})
+		s.await(10, "n3 leads", func() bool { return s.leader() == 3 })
+		s.pass(2)
+		s.isolate(1)
+		s.pass(0.05)
+		if r := s.wish(3, online("n1")); r.Err != nil {
+			t.Errorf("%v: %v", s, r.Err)
+		}
+		s.crash(3)
+		s.heal(1)
+		s.await(3, "n2 leads", func() bool { return s.leader() == 2 })
+	})
+}

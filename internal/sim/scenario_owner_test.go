@@ -105,6 +105,10 @@ func TestWatchdogs(t *testing.T) {
 		}},
 		{"its disk sticks under a live heartbeat", shape(3), func(s *stage, n int) { hangs(s, n); s.host(n).slow += time.Minute }},
 		{"its daemon is killed", shape(3), func(s *stage, n int) { s.host(n).kill() }},
+		{"its daemon restarts, and does not come back", shape(3), func(s *stage, n int) { // it must not release the watchdog
+			s.host(n).stopped = true
+			s.host(n).daemonStep(event.Stopping{Restart: true})
+		}},
 		{"a start is in flight", shape(3), func(s *stage, n int) {
 			s.agent = append(s.agent, agentTrouble{host: n - 1, action: "start", fault: agentSlow, until: s.now + time.Minute})
 			s.host(max(1, s.leader())).request(moveTo(s.host(n).name), func(event.Reply) {})
@@ -128,8 +132,8 @@ func TestWatchdogs(t *testing.T) {
 					}
 					x.do(s, n)
 					s.pass(2)
-					s.await(40, "all runs elsewhere", func() bool {
-						return s.served() && (len(s.host(n).agents.running()) == 0 || !s.host(n).power)
+					s.await(60, "all runs elsewhere", func() bool {
+						return s.served() && (len(s.host(n).agents.running()) == 0 || !s.host(n).power || s.host(n).boots > 1)
 					})
 					for l := range s.net.paths {
 						for i := range s.net.paths[l] {
@@ -199,5 +203,88 @@ func TestConfirmWhileHeard(t *testing.T) {
 		s.cut(l, n, -1)
 		s.pass(5)
 		s.refused(s.wish(s.leader(), event.Request{Confirm: s.host(n).name}), "unsafe", "to confirm a node that is online")
+	})
+}
+
+// TestPausedMachine: a virtual machine that is paused is lost, and what it ran goes
+// on when it is resumed. A fence device ends it. A watchdog does as long as its own
+// clock runs on; one that is paused with its machine proves nothing: that is why
+// rule 8 wants an administrator's word for virtual machines.
+func TestPausedMachine(t *testing.T) {
+	for _, x := range []struct {
+		name   string
+		shape  Shape
+		pauses bool // the watchdog, too
+	}{
+		{"a fence device", shape(3), false},
+		{"a watchdog", watchdogs(shape(3)), false},
+		{"no way to end it", noFencing(shape(3)), false},
+		{"a watchdog that is paused, too", watchdogs(shape(3)), true},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			play(t, x.shape, func(s *stage) {
+				n := 0
+				for o := range s.hosts {
+					if len(s.host(o+1).agents.running()) > 0 {
+						n = o + 1
+					}
+				}
+				s.host(n).pause(25*time.Second, false)
+				if x.pauses {
+					s.host(n).dog.armed = false
+				}
+				s.pass(30)
+				if x.pauses {
+					if len(s.truth.Breaches) == 0 {
+						t.Errorf("%v: a paused watchdog was counted on, and nothing came of it", s)
+					}
+					s.truth.Breaches = nil
+					s.host(n).switchOff()
+					s.host(n).switchOn()
+				}
+			})
+		})
+	}
+}
+
+// TestADeposedLeaderDoesNotShoot: the head start of a node that is lost has not
+// ended when its leader is cut off. The others are together again; only the
+// deposed one reaches the device, and it must not use it.
+func TestADeposedLeaderDoesNotShoot(t *testing.T) {
+	late := shape(3)
+	late.Delay = "6s"
+	play(t, late, func(s *stage) {
+		l := s.leader()
+		n, other := l%3+1, (l+1)%3+1
+		s.devices[0].apart = map[int]bool{n - 1: true, other - 1: true}
+		s.isolate(n)
+		s.await(10, "its fencing begins", func() bool { return s.leader() == l && s.host(l).daemon.state.OpenFencing(s.host(n).name) != nil })
+		s.pass(1)
+		s.isolate(l)
+		s.cut(n, other, -1)
+		s.never(20, "a leader without a majority shot a node", func() bool { return s.host(n).boots > 1 || s.host(other).boots > 1 })
+		s.cut(n, l, -1)
+		s.heal(l)
+	})
+}
+
+// TestFencedOneAfterTheOther: a voter and a satellite are lost at once; of four, one
+// is fenced at a time, and in the end both were.
+func TestFencedOneAfterTheOther(t *testing.T) {
+	play(t, shape(4), func(s *stage) {
+		l, satellite, voter := s.leader(), 0, 0
+		for n := 1; n <= 4; n++ {
+			switch {
+			case n == l:
+			case !s.member(n).Voter:
+				satellite = n
+			default:
+				voter = n
+			}
+		}
+		s.crash(satellite, voter)
+		s.await(40, "both are confirmed off, and all runs", func() bool {
+			return s.leader() > 0 && s.member(satellite).Off() && s.member(voter).Off() && s.served()
+		})
 	})
 }
