@@ -64,9 +64,10 @@ var mutants = []struct {
 }
 
 // TestMutants proves that the simulator can fail: run it with the build tag
-// "mutants". HA_SIM_SEEDS is how many seeds each may take, HA_SIM_FOR how long,
-// HA_SIM_FIRST the first seed; HA_SIM_MUTANT picks those whose name contains it,
-// HA_SIM_QUICK those that few seeds find. It prints the table of docs/DESIGN.md.
+// "mutants". HA_SIM_SEEDS is how many seeds each may take, HA_SIM_FOR how long in
+// all, HA_SIM_FIRST the first seed; HA_SIM_MUTANT picks those whose name contains
+// it, HA_SIM_QUICK those that few seeds find. What is not found soon is looked for
+// again, from there on, after the others. It prints the table of docs/DESIGN.md.
 func TestMutants(t *testing.T) {
 	seeds, first := 2000, uint64(1)
 	if n, err := strconv.Atoi(os.Getenv("HA_SIM_SEEDS")); err == nil {
@@ -79,35 +80,52 @@ func TestMutants(t *testing.T) {
 	if d, err := time.ParseDuration(os.Getenv("HA_SIM_FOR")); err == nil {
 		limit = d
 	}
+	end := time.Now().Add(limit)
 	defer func() { mutant.Current = "" }()
-	for _, m := range mutants {
-		if !strings.Contains(m.name, os.Getenv("HA_SIM_MUTANT")) || os.Getenv("HA_SIM_QUICK") != "" && !m.quick {
-			continue
-		}
-		mutant.Current = m.name
-		began := time.Now()
-		var found *Result
-		o, tried := Options{Length: 10 * time.Minute}, 0
-		for next := first; found == nil && tried < seeds && time.Since(began) < limit; {
-			s := Many(next, seeds-tried, o, func(r *Result) bool {
-				if r.Failed() && (r.Breaches[0].Rule != "live" || m.live) && (found == nil || r.Shape.Seed < found.Shape.Seed) {
-					found = r
-				}
-				return found == nil && time.Since(began) < limit
-			})
-			tried += s.Seeds
-			next += uint64(s.Seeds)
-			if found != nil && soundFails(found.Shape.Seed, o, m.name) {
-				found = nil // that is no proof
+	results, tried := make([]*Result, len(mutants)), make([]int, len(mutants))
+	picked := func(name string, quick bool) bool {
+		return strings.Contains(name, os.Getenv("HA_SIM_MUTANT")) && (quick || os.Getenv("HA_SIM_QUICK") == "")
+	}
+	for _, most := range []int{50, 200, seeds} {
+		for i, m := range mutants {
+			if picked(m.name, m.quick) && results[i] == nil && time.Now().Before(end) {
+				var more int
+				results[i], more = search(m.name, m.live, first+uint64(tried[i]), min(most, seeds)-tried[i], end)
+				tried[i] += more
+				t.Logf("%s: %d seeds, found %t", m.name, tried[i], results[i] != nil)
 			}
 		}
-		if found == nil {
-			t.Errorf("rule %s, %s: not found in %d seeds", m.rule, m.name, tried)
-			fmt.Printf("| %s | %s | not found in %d | | |\n", m.rule, m.name, tried)
-			continue
-		}
-		fmt.Printf("| %s | %s | %s | %d | %d |\n", m.rule, m.name, found.Breaches[0].Rule, found.Shape.Seed, tried)
 	}
+	for i, m := range mutants {
+		switch {
+		case !picked(m.name, m.quick):
+		case results[i] == nil:
+			t.Errorf("rule %s, %s: not found in %d seeds", m.rule, m.name, tried[i])
+			fmt.Printf("| %s | %s | – | %d, not found |\n", m.rule, m.name, tried[i])
+		default:
+			fmt.Printf("| %s | %s | %s | %d |\n", m.rule, m.name, results[i].Breaches[0].Rule, results[i].Shape.Seed-first+1)
+		}
+	}
+}
+
+// search breaks a rule and runs count seeds from first on, until one fails that
+// does not fail with all rules intact.
+func search(name string, live bool, first uint64, count int, end time.Time) (found *Result, tried int) {
+	mutant.Current = name
+	o := Options{Length: 10 * time.Minute}
+	for found == nil && tried < count && time.Now().Before(end) {
+		s := Many(first+uint64(tried), count-tried, o, func(r *Result) bool {
+			if r.Failed() && (r.Breaches[0].Rule != "live" || live) && (found == nil || r.Shape.Seed < found.Shape.Seed) {
+				found = r
+			}
+			return found == nil && time.Now().Before(end)
+		})
+		tried += s.Seeds
+		if found != nil && soundFails(found.Shape.Seed, o, name) {
+			found = nil // that is no proof
+		}
+	}
+	return found, tried
 }
 
 // soundFails tells whether a seed fails with no rule broken on purpose.
