@@ -60,6 +60,7 @@ var mutants = []struct {
 	{name: "renew leases without a majority", rule: "8"},
 	{name: "use what is torn or set back", rule: "9"},
 	{name: "answer before the sync", rule: "9"},
+	{name: "use a format that not all know", rule: "9"},
 	{quick: true, name: "acknowledge before the commit", rule: "9"},
 }
 
