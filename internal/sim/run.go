@@ -166,7 +166,10 @@ func (w *World) recover() time.Duration {
 		if h.power && h.daemon == nil {
 			h.start()
 		}
-		h.repower()
+		if h.supplies == [2]bool{} {
+			h.repower()
+		}
+		h.switchOn()
 	}
 	healed := w.now
 	w.until(2*time.Minute, 100*time.Millisecond, func() bool { return w.quiet(healed) })

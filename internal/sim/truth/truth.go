@@ -17,10 +17,11 @@ type Truth struct {
 	active    map[string][]Activity // by service, in the order of their begin
 	prints    map[string]map[uint64]print
 	newest    Agreed
-	branches  map[string]branch // by lineage: where it came from
-	child     map[string]string // lineage: the one that branched from it
-	applied   map[string]uint64 // lineage: newest index that anyone has shown
-	confirmed map[Holder]bool   // boots that were held for off
+	branches  map[string]branch   // by lineage: where it came from
+	child     map[string]string   // lineage: the one that branched from it
+	applied   map[string]uint64   // lineage: newest index that anyone has shown
+	confirmed map[Holder]bool     // boots that were held for off
+	voters    map[string][]string // by node: whom it goes by
 
 	// Excused rules are not counted: fence devices lie in this world.
 	Excused  []string
@@ -94,7 +95,7 @@ type Holder struct{ Host, Boot string }
 func New() *Truth {
 	return &Truth{
 		hosts: map[string]*host{}, services: map[string]Service{}, active: map[string][]Activity{}, prints: map[string]map[uint64]print{},
-		branches: map[string]branch{}, child: map[string]string{}, applied: map[string]uint64{}, confirmed: map[Holder]bool{},
+		branches: map[string]branch{}, child: map[string]string{}, applied: map[string]uint64{}, confirmed: map[Holder]bool{}, voters: map[string][]string{},
 	}
 }
 
@@ -303,8 +304,14 @@ func (t *Truth) Fencing(at time.Duration, node string, hosts []string, limit int
 }
 
 // Votes: a node goes by new voters, of whom some leave. A witness votes beside an
-// even number of others, and there are never two.
+// even number of others, and there are never two. One that was left alone needs
+// another one that it can make way for.
 func (t *Truth) Votes(at time.Duration, node string, stay, leave []string) {
+	former := t.voters[node]
+	t.voters[node] = slices.Concat(stay, leave)
+	if len(former) == 1 && t.hosts[former[0]].witness && len(stay)+len(leave) == 2 {
+		return
+	}
 	isWitness := func(name string) bool { return t.hosts[name].witness }
 	others := len(stay) - 1
 	switch i := slices.IndexFunc(stay, isWitness); {
