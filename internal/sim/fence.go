@@ -270,8 +270,12 @@ func (w *World) powerOff(target *Host, call event.FenceCall) {
 	})
 }
 
-// repower is what people do about a host that is off.
+// repower is what people do about a host that is off; where a device has switched off
+// one of two supplies they leave it: its fencing may be under way.
 func (h *Host) repower() {
+	if h.power {
+		return
+	}
 	h.supplies = [2]bool{true, true}
 	h.switchOn()
 }
