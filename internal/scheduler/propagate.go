@@ -228,7 +228,9 @@ func (rn *run) evaluateRelation(o *relation, changed *changes) {
 
 // completionOf returns what others have to wait for if they are ordered after
 // the action of a collective: its completion, or with notifications the
-// confirmation that all instances know of it.
+// confirmation that all instances know of it. A bundle that says notify itself has
+// no such confirmation, only its content has: what is ordered after it does not
+// wait for it (recorded as bundle-order-partial-start).
 func (rn *run) completionOf(a *action) *action {
 	r := a.resource
 	if r.isPrimitive() || a.interval != 0 {
@@ -247,7 +249,7 @@ func (rn *run) completionOf(a *action) *action {
 	default:
 		return a
 	}
-	if r.notify && r.isClone() {
+	if r.notify && (r.isClone() || r.isBundle()) {
 		done = "confirmed-post_notify_" + done
 	}
 	if found := rn.findAction(r, done, 0, nil); found != nil {
