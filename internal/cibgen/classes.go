@@ -41,6 +41,7 @@ var Classes = []struct {
 	{"cloned-group-promoted", clonedGroupPromoted},
 	{"remote-fenced-without-quorum", remoteFenced},
 	{"cancel-behind-connection", cancelBehindConnection},
+	{"started-behind-blocked-connection", startedBehindBlocked},
 	{"one-chance", oneChance},
 	{"equal-capacities", equalCapacities},
 	{"full-clone-by-preference", fullClone},

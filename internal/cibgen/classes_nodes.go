@@ -51,6 +51,27 @@ func cancelBehindConnection(c Comparison) bool {
 	})
 }
 
+// startedBehindBlocked: all that differs is that the reference starts things on
+// remote nodes whose connection is neither up nor started.
+func startedBehindBlocked(c Comparison) bool {
+	remotes, guests := c.Document.connections()
+	return !slices.ContainsFunc(c.Lines, func(line string) bool {
+		words := strings.Fields(line)
+		switch {
+		case words[0] == "state":
+			return false
+		case len(words) < 4: // about a node
+			return true
+		}
+		where := words[3]
+		down := (remotes[where] || guests[where]) && !slices.ContainsFunc(c.Reference.Actions, func(a string) bool { return strings.HasPrefix(a, "start "+where+" ") })
+		for active := range c.Facts.Active {
+			down = down && !strings.HasPrefix(active, where+" ")
+		}
+		return words[0] != "-" || !down || !slices.Contains([]string{"start", "monitor", "promote"}, words[1])
+	})
+}
+
 // oneChance: what differs has to do with a resource that must or would rather not
 // run with another one and can run on one node only.
 func oneChance(c Comparison) bool {

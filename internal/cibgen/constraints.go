@@ -243,7 +243,9 @@ func (g *generator) sets(preferring bool, extra func(*Element, []*topSpec)) []*E
 	order := g.Perm(len(g.tops))
 	if !preferring {
 		order = slices.DeleteFunc(order, func(i int) bool {
-			return g.tops[i].prefers || g.tops[i].unique || slices.Contains([]string{"group", "bundle", "guest"}, g.tops[i].kind)
+			t := g.tops[i]
+			clonedGroup := t.grouped && t.kind != "group" // what it must be with makes crm_simulate 2.1.5 shuffle it
+			return t.prefers || t.unique || clonedGroup && !g.chance(10) || slices.Contains([]string{"group", "bundle", "guest"}, t.kind)
 		})
 	}
 	order = order[:min(len(order), 2+g.IntN(5))]
