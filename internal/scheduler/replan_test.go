@@ -70,6 +70,56 @@ func TestReplan(t *testing.T) {
 	}
 }
 
+// TestReplanFollows moves one service of a cluster at rest: what is colocated with
+// it follows, directly, through another, or to keep away from it, and the plan is
+// still made from the one before.
+func TestReplanFollows(t *testing.T) {
+	p := plain(3, 6)
+	for _, c := range [][3]string{{"r00001", "r00000", "INFINITY"}, {"r00002", "r00001", "500"}, {"r00003", "r00002", "-INFINITY"}} {
+		p.config.Colocations = append(p.config.Colocations, cluster.Colocation{ID: c[0] + "-" + c[1], Resource: c[0], With: c[1], Score: c[2]})
+	}
+	p = p.steady(t)
+	plan := func(planner *scheduler.Planner, p problem) *cluster.Plan {
+		plan, err := planner.Schedule(p.config, p.status, moment, scheduler.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return plan
+	}
+	at := func(plan *cluster.Plan, id string) string {
+		for _, place := range plan.Placements {
+			if place.Instance == id {
+				return place.Node
+			}
+		}
+		t.Fatalf("no placement of %s", id)
+		return ""
+	}
+	before := p.schedule(t)
+	to := at(before, "r00003") // from where r00003 has to give way
+	config := *p.config
+	config.Locations = []cluster.Location{{ID: "move", Resource: "r00000", Node: to, Score: "500000"}}
+	moved := problem{&config, p.status}
+
+	planner := scheduler.NewEagerPlanner()
+	plan(planner, p)
+	got, want := plan(planner, moved), moved.schedule(t)
+	if !reflect.DeepEqual(got, want) {
+		t.Error(difference(got, want))
+	}
+	if planner.Reused() != 1 {
+		t.Error("the plan was made as a whole")
+	}
+	for _, id := range []string{"r00000", "r00001", "r00002"} {
+		if at(got, id) != to {
+			t.Errorf("%s goes to %s, not to %s", id, at(got, id), to)
+		}
+	}
+	if at(got, "r00003") == to {
+		t.Errorf("r00003 stays on %s", to)
+	}
+}
+
 func (c *changing) run(t *testing.T, name string) (reused, plans int) {
 	t.Helper()
 	planner := scheduler.NewEagerPlanner()
