@@ -474,6 +474,18 @@ func TestReportEndsOrdersThatNeverBegan(t *testing.T) {
 	}
 }
 
+// The monitor of a fence device has as long as the device says.
+func TestMonitorTimeoutOfAFenceDevice(t *testing.T) {
+	l := newLeader(t, "a")
+	monitor := act("monitor", "power", "a")
+	monitor.Agent, monitor.Interval, monitor.Timeout = cluster.Agent{Class: "stonith", Type: "fence_x"}, time.Minute, 20*time.Second
+	monitor.Params = []cluster.NVPair{{Name: "pcmk_monitor_timeout", Value: "45s"}}
+	l.begin(monitor)
+	if got := l.sent["a:power.monitor"].Operation.Timeout; got != 45*time.Second {
+		t.Errorf("time-out %v, want 45s", got)
+	}
+}
+
 func TestLimits(t *testing.T) {
 	l := newLeader(t, "a", "b")
 	l.s.Config.Options = []cluster.AttrSet{{Pairs: []cluster.NVPair{{Name: "batch-limit", Value: "1"}}}}

@@ -255,6 +255,10 @@ func (e *Engine) order(now event.Time, s *step, m *cluster.Member, grant uint64)
 	if op.Timeout <= 0 {
 		op.Timeout = 20 * time.Second
 	}
+	if s.Agent.IsFence() && (op.Action == "start" || op.Action == "monitor") { // both ask the device whether it works
+		device, _ := cluster.ParseFenceDevice(s.Params) // a slip elsewhere in it is told by others
+		op.Timeout = device.Timeout("monitor", op.Timeout)
+	}
 	if s.Kind == cluster.ActionStart {
 		op.SkipDuplicateCheck = e.formerOwnerOff(s)
 	}
