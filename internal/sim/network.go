@@ -21,6 +21,7 @@ type network struct {
 	stuck   time.Duration // what gets stuck on its way now stays there until then; 0: nothing does for sure
 	paths   [][][]path    // by link, from, to
 	streams [][]stream    // by from, to
+	alike   int           // messages of Raft and leases between versions so far
 }
 
 // stream is one direction of the reliable channel between two hosts. It uses one
