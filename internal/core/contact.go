@@ -58,7 +58,11 @@ func (c *Core) keepContact() {
 		c.answerContacts()
 	case leader != 0 && leader != c.identity.RaftID && (now.Mono >= k.nextAsk || leader != k.askedTo):
 		k.nextAsk, k.askedTo = now.Mono+c.contactInterval(), leader
-		c.send(c.nodeOf(leader), event.Message{Contact: &event.Contact{SentAt: now.Boot, Watchdog: c.tellWatchdog(), Lease: c.lease()}})
+		ask := event.Contact{SentAt: now.Boot}
+		if c.online() {
+			ask.Watchdog, ask.Lease = c.tellWatchdog(), c.lease()
+		}
+		c.send(c.nodeOf(leader), event.Message{Contact: &ask})
 	}
 	c.judgeContact()
 }

@@ -80,14 +80,20 @@ func (c *Core) declareWatchdog(stale bool) {
 
 // declaredAgreed tells whether what was declared is what others count on.
 func (c *Core) declaredAgreed() bool {
-	m := c.state.Member(c.self.Node)
-	return m != nil && m.Incarnation == c.self && m.State == cluster.NodeOnline && m.WatchdogTimeout == c.guard.declared
+	return c.online() && c.state.Member(c.self.Node).WatchdogTimeout == c.guard.declared
 }
 
-// tellWatchdog returns what others are told; 0 until this node is online, since
-// nobody counts on what they hear before.
+// online tells whether this node is online, as far as it knows. Until then it says
+// nothing of its watchdog but in its report: what it asks for while it catches up may
+// reach the leader after that report is committed, and would take it back.
+func (c *Core) online() bool {
+	m := c.state.Member(c.self.Node)
+	return m != nil && m.Incarnation == c.self && m.State == cluster.NodeOnline
+}
+
+// tellWatchdog returns what others are told; 0 until this node is online.
 func (c *Core) tellWatchdog() time.Duration {
-	if m := c.state.Member(c.self.Node); m == nil || m.Incarnation != c.self || m.State != cluster.NodeOnline {
+	if !c.online() {
 		return 0
 	}
 	c.guard.told = true

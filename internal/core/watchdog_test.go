@@ -62,3 +62,45 @@ func TestWatchdogConfiguredLater(t *testing.T) {
 		t.Errorf("web runs elsewhere %v after the crash: the lease and the watchdog take longer", after)
 	}
 }
+
+// Others count on a node's watchdog as soon as it is online, also after it was lost
+// and is back in the same boot: until then nobody could recover what it runs.
+func TestWatchdogIsToldAtOnce(t *testing.T) {
+	c := served()
+	c.Resources = c.Resources[1:]
+	w := newWorld(t, c, "a", "b", "c")
+	w.until(10*time.Second, "formed", func() bool { return w.allOnline(3) && w.runsOn("a") })
+	c.Watchdog = &cluster.Watchdog{Device: "/dev/watchdog", Timeout: 2 * time.Second}
+	if r := w.request("a", event.Request{Commands: []cluster.Command{{Config: &cluster.ConfigChange{Config: c}}}}); r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	counted := func(name string) bool {
+		m := w.nodes[w.leader()].state.Member(name)
+		return m.State == cluster.NodeOnline && m.WatchdogTimeout > 0
+	}
+	w.until(10*time.Second, "every watchdog counts", func() bool { return counted("a") && counted("b") && counted("c") })
+	w.sent = func(from *node, m *event.Message) {
+		if k := m.Contact; k != nil && !k.Answer && k.Lease > 0 && k.Watchdog == 0 {
+			t.Errorf("%s says that it has no watchdog", from.name) // and might take back what its report has said
+		}
+	}
+	for i := range 60 { // at all moments of the rhythm in which contact is asked for
+		victim := w.names[i%3]
+		w.run(5*time.Second + time.Duration(i)*9*time.Millisecond)
+		for _, other := range w.names {
+			if other != victim {
+				w.isolate(victim, other, true)
+			}
+		}
+		w.until(30*time.Second, "it counts as off", func() bool {
+			l := w.leader()
+			return l != "" && l != victim && w.member(l, victim) == cluster.NodeOffline
+		})
+		w.cut = map[[2]string]bool{}
+		w.until(20*time.Second, "it is back", func() bool { return w.allOnline(3) })
+		w.run(50 * time.Millisecond)
+		if !counted(victim) {
+			t.Errorf("round %d: the watchdog of %s does not count though it is online", i, victim)
+		}
+	}
+}

@@ -22,9 +22,10 @@ type world struct {
 	names []string
 	cut   map[[2]string]bool
 	log   []string
-	fail  bool   // fence devices fail
-	deaf  string // gets no Raft messages
-	cuts  bool   // fence devices cut storage, not power
+	fail  bool                               // fence devices fail
+	deaf  string                             // gets no Raft messages
+	cuts  bool                               // fence devices cut storage, not power
+	sent  func(from *node, m *event.Message) // sees what is sent; may be nil
 	// device answers calls.
 	device     func(caller string, call event.FenceCall) event.FenceCalled
 	calls      []event.FenceCall
@@ -248,6 +249,9 @@ func (n *node) ready() {
 		})
 	}
 	for _, m := range r.Messages {
+		if w.sent != nil {
+			w.sent(n, &m)
+		}
 		data, err := event.EncodeMessage(&m)
 		if err != nil {
 			w.t.Fatal(err)
