@@ -72,8 +72,8 @@ func startedBehindBlocked(c Comparison) bool {
 	})
 }
 
-// oneChance: what differs has to do with a resource that must or would rather not
-// run with another one and can run on one node only.
+// oneChance: what differs has to do with a resource that must not or had rather
+// not run with another one, and that other wishes may leave one node only.
 func oneChance(c Comparison) bool {
 	nodes := 0 // that are cluster nodes
 	c.Document.each("node", func(n *Element) {
@@ -88,9 +88,11 @@ func oneChance(c Comparison) bool {
 		}
 	})
 	top := c.Document.tops()
+	wishes := map[string]int{}
+	c.Document.colocations(func(dependent, _, _, _ string) { wishes[dependent]++ })
 	concerned := map[string]bool{}
 	c.Document.colocations(func(dependent, primary, score, _ string) {
-		if score[0] == '-' && nodes-choice[dependent] <= 1 {
+		if score[0] == '-' && (nodes-choice[dependent] <= 1 || wishes[dependent] > 1) {
 			concerned[top[primary]] = true
 		}
 	})
