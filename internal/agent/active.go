@@ -16,6 +16,19 @@ func (r *Runner) noteActive(op event.Operation) error {
 	return nil
 }
 
+// asStarted gives a stop or demotion that comes without parameters those that the
+// resource was made active with: what is not configured any more has none in the
+// configuration, and its agent would not know what to stop.
+func (r *Runner) asStarted(op event.Operation) event.Operation {
+	if op.Action != "stop" && op.Action != "demote" || len(op.Params) > 0 {
+		return op
+	}
+	if rec, err := r.active.read(op.Name); err == nil && rec.Operation.Agent == op.Agent {
+		op.Params = rec.Operation.Params
+	}
+	return op
+}
+
 // noteResult ends that when a stop has succeeded. It also keeps on file what a probe
 // has found, before anyone is told: nobody here started that, or has said so yet (a
 // virtual machine that has arrived, what people started by hand).

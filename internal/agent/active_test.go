@@ -1,6 +1,10 @@
 package agent
 
-import "testing"
+import (
+	"testing"
+
+	"linuxha/internal/cluster"
+)
 
 // TestRecorded ends the daemon again and again: what it made active and did not
 // stop is known to the next, in the same boot.
@@ -39,5 +43,31 @@ func TestRecorded(t *testing.T) {
 	f.options.Boot = "another"
 	if got := active(); got != "" {
 		t.Errorf("after a boot: %q", got)
+	}
+}
+
+// TestStopOfWhatWasRemoved: a stop without parameters, since the resource is not
+// configured any more, stops what was started with them, after a restart of the
+// daemon, too. Parameters that are given count.
+func TestStopOfWhatWasRemoved(t *testing.T) {
+	f := newFixture(t)
+	agent := f.ocf(`[ "$1" = stop ] && echo "$OCF_RESKEY_state" >> ` + f.dir + `/stopped; [ -n "$OCF_RESKEY_state" ] || exit 6; exit 0`)
+	params := func(state string) []cluster.NVPair { return []cluster.NVPair{{Name: "state", Value: state}} }
+	for _, given := range []string{"", "other"} {
+		start := f.operation(agent, "start")
+		start.Params = params("mine")
+		f.run(start)
+		f.runner.Close()
+		f.open()
+		stop := f.operation(agent, "stop")
+		if given != "" {
+			stop.Params = params(given)
+		}
+		if r := f.run(stop); r.Code != 0 {
+			t.Errorf("given %q: exit code %d (%s)", given, r.Code, r.Reason)
+		}
+	}
+	if got := f.file("stopped"); got != "mine\nother\n" {
+		t.Errorf("stopped with %q", got)
 	}
 }

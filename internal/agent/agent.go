@@ -172,6 +172,7 @@ func (r *Runner) Run(op event.Operation) {
 	if !ok {
 		return
 	}
+	op = r.asStarted(op)
 	started := time.Now()
 	record := &record{Operation: &op, Boot: r.o.Boot, Deadline: bootClock() + op.Timeout}
 	if err := errors.Join(r.noteActive(op), r.records.write(op.ID, record)); err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -167,6 +168,41 @@ func TestCommandsOnACluster(t *testing.T) {
 	h.await("host3 is back", func(s *api.Status) bool { return l.AllOnline(s) && lab.ServedBy(s) != "" })
 	if out := h.run("fence", "history"); !strings.Contains(out, "host3") || !strings.Contains(out, "ok") {
 		t.Errorf("fence history:\n%s", out)
+	}
+
+	t.Run("import", func(t *testing.T) { importOnACluster(t, h) })
+}
+
+// A Pacemaker configuration runs here, with the OCF agents that it names.
+func importOnACluster(t *testing.T, h *host) {
+	if _, err := os.Stat("/usr/lib/ocf/resource.d/heartbeat/Dummy"); err != nil {
+		t.Skip("OCF agents are not installed (Debian package resource-agents)")
+	}
+	cib, err := os.ReadFile("testdata/import/lab.xml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.write("/tmp/cib.xml", string(cib))
+	now, err := h.lab.ClusterStatus(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := h.run("import", "--name", now.Cluster, "/tmp/cib.xml")
+	h.write("/tmp/imported.hcl", text)
+	h.run("apply", "--yes", "/tmp/imported.hcl")
+	h.await("the group runs where it likes to, the clone everywhere", func(s *api.Status) bool {
+		on := map[string][]string{}
+		for _, top := range s.Resources {
+			for _, r := range top.Members {
+				for _, at := range r.On {
+					on[r.ID] = append(on[r.ID], at.Node)
+				}
+			}
+		}
+		return slices.Equal(on["vip"], []string{"host2"}) && slices.Equal(on["app"], []string{"host2"}) && len(on["probe"]) == 3
+	})
+	if out := h.run("plan", "/tmp/imported.hcl"); !strings.Contains(out, "no change of the configuration") {
+		t.Errorf("what was imported and applied is changed by itself:\n%s", out)
 	}
 }
 
