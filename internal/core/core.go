@@ -145,7 +145,7 @@ func (c *Core) restore() error {
 		if err != nil {
 			return fmt.Errorf("restore the state: %w", err)
 		}
-		c.state = state
+		c.state, c.out.State = state, state // shown though nothing may follow it, as where a sole voter waits
 		c.disk.snapAt = s.Snapshot.GetMetadata().GetIndex()
 	}
 	raft, err := consensus.New(consensus.Start{

@@ -446,6 +446,20 @@ func (c *Core) forceQuorum(by string) *event.Refusal {
 		return refuse("conflict", "every voter is heard: they will elect a leader by themselves")
 	}
 	c.trace("quorum is forced by %s; said to be off: %v", by, off)
+	if c.soleVoter() && c.state.Lineage.ID != c.identity.Lineage.ID {
+		// Its forced lineage is on this disk only, and its first entry waits for this very
+		// word: another one could not say where it comes from.
+		reason := event.Forced{Off: off, Result: "confirmed", By: by}
+		if before := c.identity.Forced; before != nil {
+			for _, name := range before.Off {
+				if !slices.Contains(off, name) {
+					reason.Off = append(reason.Off, name)
+				}
+			}
+		}
+		c.identity.Forced, c.identity.Sure, c.disk.identity, c.two.unsure = &reason, c.self.Boot, true, nil
+		return nil
+	}
 	c.two.force = &forcing{reason: event.Forced{Off: off, Result: "confirmed", By: by}}
 	return nil
 }

@@ -187,6 +187,38 @@ func TestQuorumForce(t *testing.T) {
 	w.until(10*time.Second, "a joins afresh", func() bool { return w.allOnline(2) })
 }
 
+// Power is lost between the forced configuration and the first entry of its lineage:
+// the node waits until it is forced once more, and then goes on in that lineage.
+func TestQuorumForcedTwice(t *testing.T) {
+	w := newPair(t, served())
+	w.nodes["a"].crash()
+	w.nodes["b"].crash()
+	w.fail = true
+	b := w.nodes["b"]
+	b.start()
+	w.run(5 * time.Second)
+	before := b.store.Identity.Lineage.ID
+	b.step(event.Requested{ID: 1 << 40, Request: event.Request{ForceQuorum: true, By: "test"}})
+	w.until(5*time.Second, "the new lineage is on the disk", func() bool { return b.store.Identity.Lineage.ID != before })
+	b.crash()
+	lineage := b.store.Identity.Lineage.ID
+	b.state = nil
+	b.start()
+	w.run(30 * time.Second)
+	if w.leader() != "" || b.state == nil || b.state.Lineage.ID != before {
+		t.Fatalf("%q leads, shown state %v", w.leader(), b.state)
+	}
+	if r := w.request("b", event.Request{ForceQuorum: true, By: "test"}); r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	w.until(10*time.Second, "web recovered", func() bool { return w.runsOn("b") })
+	if b.state.Lineage.ID != lineage || w.member("b", "a") != cluster.NodeFenced {
+		t.Errorf("lineage %s, want %s; a is %s", b.state.Lineage.ID, lineage, w.member("b", "a"))
+	}
+	w.nodes["a"].start()
+	w.until(10*time.Second, "a joins afresh", func() bool { return w.allOnline(2) })
+}
+
 func TestQuorumForceIsRefusedWhileThereIsQuorum(t *testing.T) {
 	w := newPair(t, served())
 	if r := w.request("b", event.Request{ForceQuorum: true}); r.Err == nil {
