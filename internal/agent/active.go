@@ -16,14 +16,16 @@ func (r *Runner) noteActive(op event.Operation) error {
 	return nil
 }
 
-// asStarted gives a stop or demotion that comes without parameters those that the
-// resource was made active with: what is not configured any more has none in the
-// configuration, and its agent would not know what to stop.
+// asStarted gives a stop the parameters that the resource was made active with: an
+// edited or removed configuration does not say what there is to stop. Only after a
+// start that failed those of the stop count, since they may be what was mended. A
+// demotion needs that only where it has no parameters at all.
 func (r *Runner) asStarted(op event.Operation) event.Operation {
-	if op.Action != "stop" && op.Action != "demote" || len(op.Params) > 0 {
+	if op.Action != "stop" && (op.Action != "demote" || len(op.Params) > 0) {
 		return op
 	}
-	if rec, err := r.active.read(op.Name); err == nil && rec.Operation.Agent == op.Agent {
+	rec, err := r.active.read(op.Name)
+	if err == nil && rec.Operation.Agent == op.Agent && (!rec.Failed || len(op.Params) == 0) {
 		op.Params = rec.Operation.Params
 	}
 	return op
@@ -33,7 +35,12 @@ func (r *Runner) asStarted(op event.Operation) event.Operation {
 // has found, before anyone is told: nobody here started that, or has said so yet (a
 // virtual machine that has arrived, what people started by hand).
 func (r *Runner) noteResult(op event.Operation, result event.Result) {
+	ok := result.Status == event.StatusDone && result.Code == event.CodeOK
 	switch {
+	case op.Action == "start" && !ok:
+		r.amend(op, func(rec *record) { rec.Failed = true })
+	case (op.Action == "reload" || op.Action == "reload-agent") && ok:
+		r.amend(op, func(rec *record) { rec.Operation.Params = op.Params })
 	case result.Status != event.StatusDone:
 	case op.Action == "stop" && result.Code == event.CodeOK:
 		r.active.remove(op.Name)
@@ -44,6 +51,18 @@ func (r *Runner) noteResult(op event.Operation, result event.Result) {
 		if err := r.active.write(op.Name, &record{Operation: &op, Boot: r.o.Boot}); err != nil {
 			r.o.Log.Error("what a probe has found is not on file: a restart of the daemon would not know of it", "resource", op.Name, "error", err)
 		}
+	}
+}
+
+// amend changes what is on file of an active resource.
+func (r *Runner) amend(op event.Operation, change func(*record)) {
+	rec, err := r.active.read(op.Name)
+	if err == nil {
+		change(rec)
+		err = r.active.write(op.Name, rec)
+	}
+	if err != nil {
+		r.o.Log.Error("what came of an operation is not on file: the next stop may use other parameters", "resource", op.Name, "action", op.Action, "error", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"strings"
 	"testing"
 
 	"linuxha/internal/cluster"
@@ -46,28 +47,40 @@ func TestRecorded(t *testing.T) {
 	}
 }
 
-// TestStopOfWhatWasRemoved: a stop without parameters, since the resource is not
-// configured any more, stops what was started with them, after a restart of the
-// daemon, too. Parameters that are given count.
-func TestStopOfWhatWasRemoved(t *testing.T) {
+// TestStopAsStarted: a stop uses the parameters that the start used, after a restart
+// of the daemon, too, whether the configuration has others now or none; those of a
+// successful reload; its own only after a start that failed.
+func TestStopAsStarted(t *testing.T) {
 	f := newFixture(t)
-	agent := f.ocf(`[ "$1" = stop ] && echo "$OCF_RESKEY_state" >> ` + f.dir + `/stopped; [ -n "$OCF_RESKEY_state" ] || exit 6; exit 0`)
-	params := func(state string) []cluster.NVPair { return []cluster.NVPair{{Name: "state", Value: state}} }
-	for _, given := range []string{"", "other"} {
-		start := f.operation(agent, "start")
-		start.Params = params("mine")
-		f.run(start)
+	agent := f.ocf(`[ "$1" = stop ] && echo "$OCF_RESKEY_state" >> ` + f.dir + `/stopped
+case "$1 $OCF_RESKEY_state" in "start bad") exit 6;; "stop "|"stop bad") exit 6;; esac
+exit 0`)
+	do := func(action, state string) int {
+		op := f.operation(agent, action)
+		if state != "" {
+			op.Params = []cluster.NVPair{{Name: "state", Value: state}}
+		}
+		return f.run(op).Code
+	}
+	for _, c := range []struct{ name, start, reload, stop, with string }{
+		{"unchanged", "old", "", "old", "old"},
+		{"changed", "old", "", "new", "old"},
+		{"removed", "old", "", "", "old"},
+		{"reloaded", "old", "newer", "newest", "newer"},
+		{"mended", "bad", "", "good", "good"},
+	} {
+		do("start", c.start)
+		if c.reload != "" {
+			do("reload", c.reload)
+		}
 		f.runner.Close()
 		f.open()
-		stop := f.operation(agent, "stop")
-		if given != "" {
-			stop.Params = params(given)
+		before := f.file("stopped")
+		if code := do("stop", c.stop); code != 0 {
+			t.Errorf("%s: exit code %d", c.name, code)
 		}
-		if r := f.run(stop); r.Code != 0 {
-			t.Errorf("given %q: exit code %d (%s)", given, r.Code, r.Reason)
+		if got := strings.TrimPrefix(f.file("stopped"), before); got != c.with+"\n" {
+			t.Errorf("%s: stopped with %q, want %q", c.name, got, c.with)
 		}
-	}
-	if got := f.file("stopped"); got != "mine\nother\n" {
-		t.Errorf("stopped with %q", got)
 	}
 }

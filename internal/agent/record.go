@@ -20,7 +20,8 @@ import (
 // record is what is on file of an operation or fence call while it is in flight.
 type record struct {
 	Operation *event.Operation `json:"operation,omitempty"`
-	Fence     string           `json:"fence,omitempty"` // a fence call: action and target
+	Fence     string           `json:"fence,omitempty"`  // a fence call: action and target
+	Failed    bool             `json:"failed,omitempty"` // an active resource's start did not succeed
 	Boot      string           `json:"boot"`
 	Process   *spawn.ID        `json:"process,omitempty"`  // nil: nothing outside the daemon
 	Deadline  time.Duration    `json:"deadline,omitempty"` // on the boot-time clock; that of the operation's time-out

@@ -204,6 +204,14 @@ func importOnACluster(t *testing.T, h *host) {
 	if out := h.run("plan", "/tmp/imported.hcl"); !strings.Contains(out, "no change of the configuration") {
 		t.Errorf("what was imported and applied is changed by itself:\n%s", out)
 	}
+
+	// Another address in place of a running one: the old one goes.
+	h.write("/tmp/imported.hcl", strings.Replace(text, "10.77.1.100", "10.77.1.101", 1))
+	h.run("apply", "--yes", "/tmp/imported.hcl")
+	h.await("only the new address is there", func(*api.Status) bool {
+		out, _, err := h.lab.Output(context.Background(), "host2", "ip", "-o", "address")
+		return err == nil && strings.Contains(out, "10.77.1.101/") && !strings.Contains(out, "10.77.1.100/")
+	})
 }
 
 // status --watch goes on and shows changes; events --follow likewise.
