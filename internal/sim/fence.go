@@ -73,9 +73,9 @@ func (d *fenceDevice) away(host int, away bool) {
 }
 
 // fence calls a fence device. It is honest: it says that it succeeded only if it
-// did what it was asked to. That may happen though nobody waits any more; only what
-// gives something back does not outlast its call: an agent that is ended asks for
-// nothing, and a device does not keep "on" for later.
+// did what it was asked to. That may happen though nobody waits any more; but what
+// gives something back does not outlast its call, since a device does not keep "on"
+// for later, nor does a cut of storage, which the agent makes itself.
 func (h *Host) fence(call event.FenceCall) {
 	w := h.w
 	if call.Asks() {
@@ -111,7 +111,7 @@ func (h *Host) fence(call event.FenceCall) {
 					if (!h.power || h.boots != boot) && w.chance(0.5) {
 						return // the request died with its caller
 					}
-					if call.Action == "on" && hit > call.Timeout {
+					if (call.Action == "on" || call.Device == deviceStorage) && hit > call.Timeout {
 						return
 					}
 					cut = true

@@ -149,7 +149,7 @@ func (w *World) forceQuorum() {
 	for _, h := range w.hosts {
 		switch {
 		case h == w.spoilt:
-		case h.daemon == nil || h.daemon.local == nil || h.daemon.state == nil || h.awake > w.now || w.now-h.daemon.began < 5*time.Second:
+		case h.daemon == nil || h.daemon.local == nil || h.awake > w.now || w.now-h.daemon.began < 5*time.Second:
 			return // people switch on what they can, first
 		case w.truth.HasBranch(h.lineage()) || len(able) > 0 && h.lineage() != able[0].lineage():
 			return

@@ -252,3 +252,27 @@ func TestAStaleLogDoesNotHoldUp(t *testing.T) {
 		s.await(3, "n2 leads", func() bool { return s.leader() == 2 })
 	})
 }
+
+// TestForcedTwice: people force quorum, and the node loses power before its log says
+// so. They force it again, and the cluster goes on.
+func TestForcedTwice(t *testing.T) {
+	play(t, noFencing(shape(2)), func(s *stage) {
+		s.crash(2)
+		s.pass(3)
+		sprung := s.when(stepAlone, 1, 0, func(*Host) { s.crash(1) })
+		s.host(1).request(event.Request{ForceQuorum: true, By: "admin"}, func(event.Reply) {})
+		s.await(5, "the forced configuration", sprung)
+		s.boot(1)
+		s.pass(8)
+		if s.leader() == 1 {
+			s.t.Error("it leads, and has not reached the other one since it booted")
+		}
+		s.host(1).met["n2"] = true // people have looked
+		if r := s.wish(1, event.Request{ForceQuorum: true}); r.Err != nil {
+			s.t.Fatalf("forced again: %v", r.Err)
+		}
+		s.await(20, "a leader and its services", func() bool { return s.leader() == 1 && s.served() })
+		s.boot(2)
+		s.await(60, "all well", func() bool { return s.well() == "" })
+	})
+}

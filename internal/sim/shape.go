@@ -263,7 +263,8 @@ func (s *Shape) configDevices(c *cluster.Config) {
 }
 
 // declared tells whether a service is declared to need the storage that the fence
-// device cuts: all of the group, and all primitives but the last of several.
+// device cuts: all of the group, and all primitives but the last of several; no clone.
 func (s *Shape) declared(name string) bool {
-	return s.Storage && (s.Resources == 1 || name != fmt.Sprintf("r%d", s.Resources))
+	own := strings.HasPrefix(name, "r") || strings.HasPrefix(name, "g")
+	return s.Storage && own && (s.Resources == 1 || name != fmt.Sprintf("r%d", s.Resources))
 }
