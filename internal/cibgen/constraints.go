@@ -91,7 +91,10 @@ func (g *generator) location() {
 	} else {
 		t := pick(g, g.tops)
 		if t.kind == "clone" || t.kind == "promotable" {
-			// Preferences make crm_simulate 2.1.5 shuffle instances.
+			// Preferences make crm_simulate 2.1.5 shuffle instances, bans do less often.
+			if g.chance(50) {
+				return
+			}
 			g.feature("location")
 			g.constraints.add(el("rsc_location", "id", g.id("loc"), "rsc", t.id, "node", pick(g, g.nodes).name, "score", "-INFINITY"))
 			return
@@ -194,10 +197,16 @@ func (g *generator) colocation() {
 	if (d.kind == "clone" || d.kind == "promotable") && p.kind != d.kind {
 		return // for the same reason as with locations
 	}
+	if p.kind == "group" && g.chance(50) {
+		return // it forgets what depends on a group that is blocked
+	}
+	if e.Attr("score")[0] == '-' && (d.isDependent || d.located) && !g.chance(15) {
+		return // it does not make way for what has one chance only
+	}
 	if (p.unique || d.unique) && !g.chance(15) {
 		return // it lets what depends on instances that may be several on a node have no say
 	}
-	if (d.kind == "bundle" || p.kind == "bundle") && !g.chance(25) || d.kind == "guest" {
+	if (d.kind == "bundle" || p.kind == "bundle") && !g.chance(10) || d.kind == "guest" {
 		return // bundles' it understands differently; what creates a guest may wait for what goes there
 	}
 	if e.Attr("score") != "INFINITY" {

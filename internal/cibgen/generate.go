@@ -224,13 +224,17 @@ func (g *generator) options() {
 // clusterNodes makes the nodes with their state.
 func (g *generator) clusterNodes(n int) {
 	g.nodesElement, g.status = el("nodes"), el("status")
+	measured := 10 // percent of nodes; where some are not, many resources have no place
+	if g.chance(50) {
+		measured = 90
+	}
 	for i := 1; i <= n; i++ {
 		node := &nodeSpec{id: strconv.Itoa(i), name: fmt.Sprintf("n%d", i), kind: "cluster"}
 		g.nodes = append(g.nodes, node)
 		e := el("node", "id", node.id, "uname", node.name)
 		e.addBlock(g.pairs("instance_attributes", g.nodeAttributes()))
-		if g.chance(40) {
-			cpu := 1 + g.IntN(8)
+		if g.chance(measured) {
+			cpu := 4 + g.IntN(8)
 			memory := 200 * cpu // who has more of the one has more of the other, or no order would be right
 			e.addBlock(g.pairs("utilization", [][2]string{{"cpu", strconv.Itoa(cpu)}, {"memory", strconv.Itoa(memory)}}))
 		}
@@ -278,7 +282,7 @@ func (g *generator) nodeState(n *nodeSpec, coordinator bool) {
 		g.feature("node-unclean")
 		n.up = false
 		set("false", "offline", "down", "member")
-	case roll < 90:
+	case roll < 91:
 		g.feature("node-process-lost")
 		set("true", "offline", "member", "member")
 	case roll < 92:

@@ -186,6 +186,8 @@ func (g *generator) migration(p *primSpec, home *nodeSpec) {
 }
 
 func (g *generator) cloneHistory(t *topSpec) {
+	g.healthy = g.chance(50) // what keeps an instance from staying may make crm_simulate 2.1.5 shuffle them
+	defer func() { g.healthy = false }()
 	instance, promoted := 0, 0
 	idle := g.maybe(8, "clone-inactive")
 	// crm_simulate 2.1.5 shuffles the instances of clones that could move.
