@@ -346,11 +346,9 @@ func (c *Core) tryForce() {
 		return
 	}
 	f.out = true
-	if c.state.Lineage.ID == c.identity.Lineage.ID {
-		c.identity.Lineage = cluster.Lineage{
-			ID: fmt.Sprintf("%016x%016x", c.random.next(), c.random.next()), Parent: c.identity.Lineage.ID, Branch: branch,
-		}
-	} // else it was forced before, and its log does not say so yet: nothing has happened in that lineage, which begins once more
+	c.identity.Lineage = cluster.Lineage{
+		ID: fmt.Sprintf("%016x%016x", c.random.next(), c.random.next()), Parent: c.identity.Lineage.ID, Branch: branch,
+	}
 	c.identity.Peers = nil // positions in the former history
 	c.identity.Forced, c.identity.Fencing, c.identity.Sure = &f.reason, cluster.Incarnation{}, c.self.Boot
 	start.ElectionTicks = c.electionTicks()
