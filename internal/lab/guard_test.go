@@ -68,10 +68,7 @@ func TestWatchdogCutOff(t *testing.T) {
 		must(t, l.Cut(lab.Cut{Host: victim, Direction: lab.Both}))
 		awaitFreed(t, l, victim, begin)
 		must(t, l.Heal(""))
-		s = awaitWhole(t, l)
-		if found := servers(t, l); len(found) != 1 || found[0] != lab.ServedBy(s) {
-			t.Errorf("the service is on %v, the cluster says %q", found, lab.ServedBy(s))
-		}
+		awaitPlace(t, l)
 		if h := hostStatus(t, l, victim); h.Resets > 0 {
 			t.Errorf("%s was reset %d times though it could stop everything", victim, h.Resets)
 		}
@@ -114,10 +111,7 @@ func TestWatchdogDaemonKilled(t *testing.T) {
 	if took := time.Since(begin); took > lab.WatchdogTimeout+5*time.Second {
 		t.Errorf("%s was reset only %v after its daemon's end", active, took)
 	}
-	s := awaitWhole(t, l)
-	if found := servers(t, l); len(found) != 1 || found[0] != lab.ServedBy(s) {
-		t.Errorf("the service is on %v, the cluster says %q", found, lab.ServedBy(s))
-	}
+	awaitPlace(t, l)
 }
 
 // A daemon that is killed and is back in time takes over its watchdog, and its
@@ -162,10 +156,7 @@ func TestWatchdogPaused(t *testing.T) {
 	active := lab.ServedBy(awaitWhole(t, l))
 	must(t, l.Pause(active))
 	labtest.Eventually(t, patience, active+" is reset", func() bool { return hostStatus(t, l, active).Resets == 1 })
-	s := awaitWhole(t, l)
-	if found := servers(t, l); len(found) != 1 || found[0] != lab.ServedBy(s) {
-		t.Errorf("the service is on %v, the cluster says %q", found, lab.ServedBy(s))
-	}
+	awaitPlace(t, l)
 }
 
 // A pair and a witness, without a fence device: the witness makes the majority,

@@ -103,12 +103,7 @@ func TestNoQuorumPolicies(t *testing.T) {
 			}
 			must(t, l.Start("host2"))
 			must(t, l.Start("host3"))
-			// What host1 gave up on its own the others learn only from its report.
-			labtest.Eventually(t, patience, "the service is where the cluster says", func() bool {
-				node := lab.ServedBy(awaitWhole(t, l))
-				found := servers(t, l)
-				return len(found) == 1 && found[0] == node
-			})
+			awaitPlace(t, l)
 		})
 	}
 }
@@ -143,9 +138,7 @@ func TestForcedQuorum(t *testing.T) {
 			t.Errorf("%s has another history than %s:\n%s", node, s.Lineage, text)
 		}
 	}
-	if found := servers(t, l); len(found) != 1 || found[0] != lab.ServedBy(s) {
-		t.Errorf("the service is on %v, the cluster says %q", found, lab.ServedBy(s))
-	}
+	awaitPlace(t, l)
 }
 
 // A node that stands still for longer than its lease, or only its daemon does, gives
@@ -181,10 +174,7 @@ func pausedGivesUp(t *testing.T, l *lab.Lab, pause, resume func(host string) err
 		return len(found) == 0 || len(found) == 1 && found[0] == active
 	})
 	must(t, resume(active))
-	s := awaitWhole(t, l)
-	if found := servers(t, l); len(found) != 1 || found[0] != lab.ServedBy(s) {
-		t.Errorf("the service is on %v, the cluster says %q", found, lab.ServedBy(s))
-	}
+	s := awaitPlace(t, l)
 	if lab.ServedBy(s) == active && serverPID(t, l, active) == pid {
 		t.Errorf("%s kept the service over its lease", active)
 	}
