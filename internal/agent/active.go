@@ -16,17 +16,17 @@ func (r *Runner) noteActive(op event.Operation) error {
 	return nil
 }
 
-// asStarted gives a stop the parameters that the resource was made active with: an
-// edited or removed configuration does not say what there is to stop. Only after a
-// start that failed those of the stop count, since they may be what was mended. A
-// demotion needs that only where it has no parameters at all.
+// asStarted gives a stop the agent and parameters that the resource was made active
+// with: an edited or removed configuration does not say what there is to stop. Only
+// after a start that failed those of the stop count, since they may be what was
+// mended. A demotion needs that only where it has no parameters at all.
 func (r *Runner) asStarted(op event.Operation) event.Operation {
 	if op.Action != "stop" && (op.Action != "demote" || len(op.Params) > 0) {
 		return op
 	}
 	rec, err := r.active.read(op.Name)
-	if err == nil && rec.Operation.Agent == op.Agent && (!rec.Failed || len(op.Params) == 0) {
-		op.Params = rec.Operation.Params
+	if err == nil && (!rec.Failed || rec.Operation.Agent == op.Agent && len(op.Params) == 0) {
+		op.Agent, op.Params = rec.Operation.Agent, rec.Operation.Params
 	}
 	return op
 }

@@ -49,7 +49,7 @@ func TestRecorded(t *testing.T) {
 
 // TestStopAsStarted: a stop uses the parameters that the start used, after a restart
 // of the daemon, too, whether the configuration has others now or none; those of a
-// successful reload; its own only after a start that failed.
+// successful reload; and the same agent. Its own count only after a start that failed.
 func TestStopAsStarted(t *testing.T) {
 	f := newFixture(t)
 	agent := f.ocf(`[ "$1" = stop ] && echo "$OCF_RESKEY_state" >> ` + f.dir + `/stopped
@@ -82,5 +82,14 @@ exit 0`)
 		if got := strings.TrimPrefix(f.file("stopped"), before); got != c.with+"\n" {
 			t.Errorf("%s: stopped with %q, want %q", c.name, got, c.with)
 		}
+	}
+
+	// Another agent of the same resource does not know what there is to stop.
+	do("start", "old")
+	f.program("ocf/resource.d/test/other", "exit 0")
+	stop := f.operation(cluster.Agent{Class: "ocf", Provider: "test", Type: "other"}, "stop")
+	before := f.file("stopped")
+	if f.run(stop); strings.TrimPrefix(f.file("stopped"), before) != "old\n" {
+		t.Error("with another agent in the configuration the one that started it was not asked to stop it")
 	}
 }
