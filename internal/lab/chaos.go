@@ -109,7 +109,11 @@ func (l *Lab) Chaos(ctx context.Context, o ChaosOptions, tell func(string)) (*Ch
 		if err := c.lab.mend(); err != nil {
 			return nil, err
 		}
-		if _, err := l.await(ctx, recoveryTime, 200*time.Millisecond, "all is well", well); err != nil {
+		// A node that has just been reached again may show for a moment what was before:
+		// the client has to be served, too.
+		served := writer.acknowledged()
+		wellAndServed := func(s *api.Status) bool { return well(s) && writer.acknowledged() > served }
+		if _, err := l.await(ctx, recoveryTime, 200*time.Millisecond, "all is well", wellAndServed); err != nil {
 			if ctx.Err() != nil {
 				break
 			}

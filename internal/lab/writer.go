@@ -80,6 +80,13 @@ func (l *Lab) StartWriter(ctx context.Context) (*Writer, error) {
 	return w, nil
 }
 
+// acknowledged is how many lines were so far.
+func (w *Writer) acknowledged() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.lines)
+}
+
 // Stop ends it and returns what was acknowledged and when, in order.
 func (w *Writer) Stop() ([]string, []time.Time) {
 	w.input.Close()
