@@ -70,6 +70,7 @@ started, now and at every boot. The command for the next node is printed.`,
 	flags.add(cmd)
 	name := cmd.Flags().String("name", "", "name of the cluster")
 	node := cmd.Flags().String("node", daemon.DefaultNode(), "name of this node")
+	cmd.Flags().Lookup("node").DefValue = "the host's" // shown alike everywhere
 	detection := cmd.Flags().String("detection", "normal", "how fast failures are noticed: extreme, fast, normal, patient")
 	asJSON := addJSON(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

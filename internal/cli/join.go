@@ -26,6 +26,7 @@ by itself which cluster it is for, so there is nothing to confirm.`,
 	flags.add(cmd)
 	text := cmd.Flags().String("token", "", "join token")
 	node := cmd.Flags().String("name", daemon.DefaultNode(), "name of this node")
+	cmd.Flags().Lookup("name").DefValue = "the host's" // shown alike everywhere
 	asJSON := addJSON(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if *text == "" {
