@@ -322,8 +322,8 @@ func (e *Engine) releaseUnused() {
 			if m == nil || m.Incarnation != h || !m.Reported || m.State != cluster.NodeOnline && m.State != cluster.NodeLeaving {
 				continue
 			}
-			if _, told := e.told[h]; !told {
-				continue // an earlier leader may have ordered something there
+			if call, told := e.told[h]; !told || call > m.LastCall {
+				continue // an earlier leader may have ordered something there, whose result is still to come
 			}
 			if e.outstandingGrant(h.Node, g) || e.wanted(g, h) || e.proposed[h].call > m.LastCall {
 				continue

@@ -56,8 +56,8 @@ func (e *Engine) Result(now event.Time, from cluster.Incarnation, r event.OrderR
 func (e *Engine) releaseStopped(m *cluster.Member, op *event.Operation, entry *cluster.HistoryEntry, probe bool) {
 	isStopped := op.Action == "stop" && entry.Status == 0 && entry.RC == 0 || probe && entry.Status == 0 && entry.RC == 7
 	g := e.state.GrantFor(op.Instance, m.Name)
-	if _, told := e.told[m.Incarnation]; !told {
-		return // an earlier leader may have ordered more there
+	if call, told := e.told[m.Incarnation]; !told || call > entry.CallID {
+		return // an earlier leader may have ordered more there, whose result is still to come
 	}
 	if !isStopped || g == nil || e.wanted(g, m.Incarnation) || e.outstandingGrant(m.Name, g) {
 		return

@@ -434,6 +434,29 @@ func TestNothingIsGivenBackBeforeTheReport(t *testing.T) {
 	l.want("aborted", "[release:a begin2 grant:web@b]", "b:web.start")
 }
 
+// What ended before the report may come after it, an old probe first: that it found
+// nothing says nothing of the start that the report counts as well.
+func TestAnOldProbeGivesNothingBack(t *testing.T) {
+	l := newLeader(t, "a", "b")
+	l.commit(cluster.Command{Grant: &cluster.GrantChange{Grants: []cluster.Grant{{Instance: "web", Role: "Started", Holders: []cluster.Incarnation{inc("a")}}}}})
+	l.e.Lead(8)
+	l.e.Applied(l.now, l.s)
+	l.e.Reported(l.now, inc("b"), &cluster.Report{}, 0)
+	l.e.Reported(l.now, inc("a"), &cluster.Report{LastCall: 2}, 0)
+	ended := func(call int, action string, code int) {
+		op := event.Operation{Name: "web", Instance: "web", Action: action}
+		entry := cluster.HistoryEntry{Operation: action, CallID: call, RC: code}
+		l.e.Result(l.now, inc("a"), event.OrderResult{Operation: op, Result: event.Result{Code: code}, Entry: entry})
+		l.take()
+	}
+	ended(1, "monitor", 7)
+	l.begin(act("start", "fs", "b"))
+	ended(2, "start", 0)
+	if l.s.GrantFor("web", "a") == nil {
+		t.Fatalf("web runs on a without a grant: %v", l.log)
+	}
+}
+
 // Who was not heard when the plan was made gets no order, and keeps what it has, until
 // it has told this leader what runs there (rule 4); then the walk goes on.
 func TestNoOrderBeforeTheReport(t *testing.T) {
