@@ -71,7 +71,7 @@ func (f *Fencing) ends() bool { return f.Action == "off" || f.Action == "reboot"
 func (a *applier) fenceEnd(c *FenceEnd) *Rejection {
 	fencings := a.fencings()
 	i := slices.IndexFunc(fencings, func(f Fencing) bool {
-		return f.Open() && (f.ID == c.ID || c.ID == 0) && f.Target == c.Target
+		return f.Open() && (f.ID == c.ID || c.ID == 0 && f.ends()) && f.Target == c.Target
 	})
 	if i < 0 {
 		return reject("not-found", "no fencing %d of %s (incarnation %d) is open", c.ID, c.Target.Node, c.Target.Counter)

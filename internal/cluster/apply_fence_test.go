@@ -181,3 +181,20 @@ func TestCutBy(t *testing.T) {
 		t.Error("the default is not heeded, or overrules what a resource says")
 	}
 }
+
+// The vote of a pair, and an administrator's word, name no number: they mean the
+// fencing, also while the node is being unfenced.
+func TestEndWithoutNumber(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	w.withDisk()
+	b := w.s.Member("b").Incarnation
+	w.ok(Command{Fence: &FenceBegin{Target: b, Action: "on", Reason: "r"}})
+	w.ok(Command{Node: &NodeChange{Incarnation: b, State: NodeLost, Reason: "silent"}})
+	w.ok(Command{Fence: &FenceBegin{Target: b, Action: "reboot", Reason: "silent"}}, Command{FenceDone: &FenceEnd{Target: b, Result: "ok"}})
+	if m := w.s.Member("b"); m.State != NodeFenced || w.s.OpenFencing("b") != nil {
+		t.Errorf("b is %s, open: %+v", m.State, w.s.OpenFencing("b"))
+	}
+	if w.s.OpenOn("b") == nil {
+		t.Error("the unfencing has ended with it")
+	}
+}

@@ -185,7 +185,7 @@ type FenceBegin struct {
 	Device    string      `json:"device,omitempty"`
 }
 
-// FenceEnd ends a fencing (ID 0: the open one of Target). Only "ok" and
+// FenceEnd ends a fencing (ID 0: the open one that ends the life of Target). Only "ok" and
 // "confirmed" make the target off, and only if Target is still the member's
 // incarnation; "abandoned" says that its device was surely never called.
 type FenceEnd struct {

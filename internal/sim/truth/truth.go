@@ -303,9 +303,9 @@ func (t *Truth) Fencing(at time.Duration, node string, hosts []string, limit int
 	}
 }
 
-// Votes: a node goes by new voters, of whom some leave. A witness votes beside an
-// even number of others, and there are never two. One that was left alone needs
-// another one that it can make way for.
+// Votes: a node goes by new voters, of whom some leave. A witness never votes
+// beside one other, and there are never two: a pair could do nothing without it. One
+// that was left alone needs another one that it can make way for.
 func (t *Truth) Votes(at time.Duration, node string, stay, leave []string) {
 	former := t.voters[node]
 	t.voters[node] = slices.Concat(stay, leave)
@@ -316,7 +316,7 @@ func (t *Truth) Votes(at time.Duration, node string, stay, leave []string) {
 	others := len(stay) - 1
 	switch i := slices.IndexFunc(stay, isWitness); {
 	case i < 0:
-	case slices.ContainsFunc(stay[i+1:], isWitness), others%2 != 0 && (others+len(leave))%2 != 0:
+	case slices.ContainsFunc(stay[i+1:], isWitness), others == 1 && len(leave)%2 == 0:
 		t.breach(at, "votes", "%s goes by the voters %v, and %v, who leave: %s is a witness", node, stay, leave, stay[i])
 	}
 }
