@@ -36,8 +36,9 @@ func (c *Core) wantedWatchdog() *cluster.Watchdog {
 	return nil
 }
 
-// keepWatchdog arms the watchdog that is wanted, and feeds it only in contact or
-// with everything stopped. It stays armed until the daemon has stopped everything
+// keepWatchdog arms the watchdog that is wanted, and feeds it, only in contact or
+// with everything stopped: arming begins the countdown anew, and the one that a former
+// daemon of this boot began goes on. It stays armed until the daemon has stopped everything
 // and ends, or the configuration wants another or none.
 func (c *Core) keepWatchdog() {
 	g := &c.guard
@@ -48,17 +49,17 @@ func (c *Core) keepWatchdog() {
 	if c.lead.active && c.settled() {
 		c.countOn(c.self, c.tellWatchdog(), c.lease())
 	}
+	earned := c.contact.had && c.now.Boot < c.contact.until || c.keepsAsPair() || mutant.Is("feed the watchdog without contact") || mutant.Is("without quorum keep everything")
 	switch {
 	case stale && g.declared == 0 && c.declaredAgreed():
 		g.state = event.WatchdogState{}
 		c.out.Watchdog = event.WatchdogRelease
 		return
-	case wanted != nil && !g.state.Armed && !g.arming && (g.state.Err == nil || now >= g.retry):
+	case wanted != nil && !g.state.Armed && !g.arming && (g.state.Err == nil || now >= g.retry) && (earned || c.nothingRuns()):
 		g.arming, g.asked = true, *wanted
 		c.out.Watchdog = event.WatchdogArm
 		return
 	}
-	earned := c.contact.had && c.now.Boot < c.contact.until || c.keepsAsPair() || mutant.Is("feed the watchdog without contact") || mutant.Is("without quorum keep everything")
 	if g.state.Armed && now >= g.nextFeed && (earned || c.nothingRuns()) {
 		g.nextFeed = now + max(g.state.Timeout/5, 10*time.Millisecond)
 		c.out.Watchdog = event.WatchdogFeed

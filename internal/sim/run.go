@@ -132,6 +132,9 @@ func (s *Shape) bound() time.Duration {
 	if s.Supplies { // off, off, on, on
 		bound = max(bound, 6*s.FenceTime)
 	}
+	if s.Supplies || s.Storage { // a new leader waits for as long as a call of the former one can last
+		bound += fencingTimeout
+	}
 	if s.Watchdog {
 		span := d.StallTime() + s.watchdogTimeout()
 		bound = max(bound, 2*(span+span/50+time.Second))

@@ -85,6 +85,13 @@ func TestWatchdogs(t *testing.T) {
 				}
 			}
 		}},
+		{"cut off, and its daemon dies and starts again", patient(shape(3)), func(s *stage, n int) {
+			hangs(s, n)
+			s.isolate(n)
+			h := s.host(n)
+			s.after(4500*time.Millisecond, h.kill) // it has begun to stop what it runs
+			s.after(7500*time.Millisecond, h.start)
+		}},
 		{"cut off while it stands still", patient(shape(3)), func(s *stage, n int) {
 			hangs(s, n)
 			for o := range s.hosts { // answers to its requests are under way for a while

@@ -176,11 +176,14 @@ func primitive(id string) cluster.Resource {
 	}
 }
 
+// fencingTimeout is how long one action of a fence device may take.
+const fencingTimeout = 20 * time.Second
+
 // config is what an administrator of this world configures.
 func (s *Shape) config() cluster.Config {
 	c := cluster.Config{
 		Name: "sim", Detection: cluster.Detection{Preset: s.Preset},
-		Options:          attributes("options", "fencing-timeout", "20s"),
+		Options:          attributes("options", "fencing-timeout", fencingTimeout.String()),
 		ResourceDefaults: attributes("defaults", "resource-stickiness", "1", "failure-timeout", "30s"),
 	}
 	if s.NoQuorum != "" {
