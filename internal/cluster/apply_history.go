@@ -73,7 +73,7 @@ func (a *applier) report(c *Report) *Rejection {
 
 	for i := range a.s.Grants {
 		g := &a.s.Grants[i]
-		if len(g.Holders) > 1 && g.heldBy(m.Name) && !slices.ContainsFunc(c.Running, func(r Running) bool { return r.Instance == g.Instance && r.InFlight == "migrate_to" }) {
+		if len(g.Holders) > 1 && g.Holders[0].Node == m.Name && !slices.ContainsFunc(c.Running, func(r Running) bool { return r.Instance == g.Instance && r.InFlight == "migrate_to" }) {
 			a.sourceGone(a.s.Config.historyName(g.Instance))
 		}
 	}

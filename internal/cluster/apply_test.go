@@ -455,6 +455,8 @@ func TestMigrationLeavesTheTargetInDoubt(t *testing.T) {
 	w, _ = migrating() // the target's daemon is started again: it was never told of it
 	w.ok(change(b2, NodeJoining), Command{Report: &Report{Incarnation: b2}}, change(b2, NodeOnline))
 	w.want("web", w.holders("web"), "a.1 Started, b.2 Started")
+	w.ok(asked(result(b2, 1, "web", "monitor", 7), 7)) // ... and looks: the source may only be about to begin
+	w.rejected(doubt, Command{Release: &Release{IDs: []uint64{w.s.Grants[0].ID}, Holder: b2}})
 
 	w, release = migrating() // the source is gone
 	w.ok(change(a2, NodeJoining))
