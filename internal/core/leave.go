@@ -105,6 +105,10 @@ type departure struct {
 // has said so, nothing is held any more, and its vote is not needed.
 func (c *Core) offline(m *cluster.Member) {
 	d := c.lead.departures[m.Name]
+	if d.of != m.Incarnation && c.state.IsWitness(m) { // it runs nothing, and no plan knows of it
+		d = departure{of: m.Incarnation, since: c.now.Mono}
+		c.lead.departures[m.Name] = d
+	}
 	if d.of != m.Incarnation {
 		return
 	}

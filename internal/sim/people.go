@@ -56,7 +56,7 @@ func (w *World) administer(f Fault, h *Host) {
 			return
 		}
 		restart := f.Kind == "restart"
-		h.stopped = !restart
+		h.stopped = h.stopped || !restart
 		h.daemonStep(event.Stopping{Restart: restart})
 		if !restart {
 			boot := h.boots

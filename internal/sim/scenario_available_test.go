@@ -276,3 +276,19 @@ func TestForcedTwice(t *testing.T) {
 		s.await(60, "all well", func() bool { return s.well() == "" })
 	})
 }
+
+// TestWitnessStops: a witness that is asked to stop leaves, though it never ran
+// anything, and comes back.
+func TestWitnessStops(t *testing.T) {
+	s := shape(3)
+	s.Witness = true
+	play(t, s, func(s *stage) {
+		s.leave(3)
+		s.await(10, "the witness gone", func() bool {
+			return s.host(3).daemon == nil && s.leader() > 0 && s.member(3).State == cluster.NodeOffline
+		})
+		s.host(3).stopped = false
+		s.host(3).start()
+		s.await(20, "all well", func() bool { return s.well() == "" })
+	})
+}
