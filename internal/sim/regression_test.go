@@ -58,6 +58,8 @@ func TestRegressionSeeds(t *testing.T) {
 		{2100118, "a migration under the grant of one that was given up"},
 		{4000520, "a pair of which one leaves, while the disk of the leader knows last that it is alone: nobody could be elected"},
 		{6010352, "quorum forced again before the first entry of a forced lineage"},
+		{11001002, "the start of an earlier leader, told to the next one behind the probe before it"},
+		{11004432, "the target of a migration reports while the source has yet to begin it"},
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()
