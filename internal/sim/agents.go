@@ -88,12 +88,15 @@ func (a *agents) plan(d time.Duration, do func()) {
 	})
 }
 
+// slowStart is what a start takes at most.
+const slowStart = 2 * time.Second
+
 // durations are what the operations of a well-behaved agent take.
 func (w *World) duration(action string) time.Duration {
 	switch action {
 	case "start", "promote", "migrate_to", "migrate_from":
 		if w.chance(0.1) {
-			return w.between(200*time.Millisecond, 2*time.Second)
+			return w.between(200*time.Millisecond, slowStart)
 		}
 		return w.between(5*time.Millisecond, 200*time.Millisecond)
 	case "stop", "demote":

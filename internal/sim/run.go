@@ -122,7 +122,7 @@ const tidyEvery = 10 * time.Second
 // watchdogs do that, it takes a lease, their time-out and the margin.
 func (s *Shape) bound() time.Duration {
 	d := cluster.Detection{Preset: s.Preset}
-	bound := 10 * d.Resolve().DeadTime
+	bound := max(10*d.Resolve().DeadTime, 2*slowStart) // what agents take is not the cluster's time
 	if s.Fencing {
 		bound = max(bound, 3*s.FenceTime)
 	}
