@@ -43,6 +43,7 @@ type Host struct {
 	stopped   bool   // an administrator stopped the daemon
 	agents    agents // what agents left behind in this boot
 	dog       watchdog
+	owed      time.Duration   // until then a call of its former daemon may last
 	unplugged bool            // a fence device has cut its network
 	calls     []time.Duration // when the daemon called fence devices that have not answered
 	slow      time.Duration   // added to every sync
@@ -63,6 +64,7 @@ type daemon struct {
 	state    *cluster.State
 	local    *event.Local
 	terms    uint64 // newest term seen in Local
+	voters   int    // that it goes by, as far as a change of them has shown; 0: none has
 	reported uint64 // orders up to this number were overtaken by a report
 	replies  map[uint64]func(event.Reply)
 	nextID   uint64
@@ -183,6 +185,9 @@ func (h *Host) kill() {
 }
 
 func (h *Host) ended() {
+	for _, began := range h.calls {
+		h.owed = max(h.owed, began+fencingTimeout+fenceSlack)
+	}
 	h.life++
 	h.daemon = nil
 	h.disk.killed(h.w)

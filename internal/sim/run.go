@@ -208,8 +208,8 @@ func (w *World) recover() time.Duration {
 
 // quiet tells whether nothing is left of the faults that ended at a moment: all
 // hosts have power and are awake, their daemons run or ask to be admitted, no
-// operation, no sync and no call of a fence device from before is under way, and
-// every link that had failed again and again counts once more.
+// operation, no sync and no call of a fence device from before is under way, as far as
+// the cluster can know, and every link that had failed again and again counts once more.
 func (w *World) quiet(since time.Duration) bool {
 	d := cluster.Detection{Preset: w.shape.Preset}
 	held := w.now-since <= 10*d.Resolve().DeadTime
@@ -226,6 +226,9 @@ func (w *World) quiet(since time.Duration) bool {
 			}
 		}
 		if len(h.disk.writes) > 0 && h.disk.writes[0].since <= since {
+			return false
+		}
+		if h.power && w.now < h.owed {
 			return false
 		}
 		for _, began := range h.calls {

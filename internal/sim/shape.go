@@ -179,6 +179,9 @@ func primitive(id string) cluster.Resource {
 // fencingTimeout is how long one action of a fence device may take.
 const fencingTimeout = 20 * time.Second
 
+// fenceSlack is what a leader that waits for another node's call adds.
+const fenceSlack = 4 * time.Second
+
 // config is what an administrator of this world configures.
 func (s *Shape) config() cluster.Config {
 	c := cluster.Config{

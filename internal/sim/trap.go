@@ -86,7 +86,7 @@ func (h *Host) goBy(r *event.Ready) {
 			continue
 		}
 		index, _ := strconv.ParseUint(m[1], 10, 64)
-		h.daemon.applied = index
+		h.daemon.applied, h.daemon.voters = index, len(strings.Fields(m[2]+" "+m[3]))
 		if index >= w.change && w.watching() {
 			w.step(h, stepApplied)
 		}

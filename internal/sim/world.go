@@ -276,6 +276,9 @@ func (w *World) sole(h *Host, s *cluster.State) {
 		return
 	}
 	h.led = true
+	if h.daemon.voters > 1 {
+		return // others have elected it: its state does not say yet who votes
+	}
 	for i := range s.Members {
 		if m := &s.Members[i]; m.Voter != (m.Name == h.name) {
 			return
