@@ -42,8 +42,8 @@ func Target(n int) int {
 // go; one that is silent but not confirmed off stays, and as long as there is
 // such a one no other voter has to leave. One that is leaving goes if those who
 // are heard are a majority without it; else it counts for as long as it is up. A
-// witness votes only while voting nodes are even in number. The result is empty
-// if nobody could vote.
+// witness votes only while voting nodes are even in number. Nothing changes as long as
+// no majority of the new voters is heard. The result is empty if nobody could vote.
 func Voters(candidates []Candidate) []uint64 {
 	var keep, spare, witnesses []Candidate
 	uncertain := false
@@ -83,6 +83,11 @@ func Voters(candidates []Candidate) []uint64 {
 	}
 	chosen = keepMajority(seat(chosen), candidates)
 	chosen = seat(slices.DeleteFunc(chosen, func(x Candidate) bool { return x.Witness })) // those who stay count, too
+	if heardOf(chosen) <= len(chosen)/2 && len(chosen) > 0 {
+		// They could not decide by themselves: that would come into force when the world
+		// is another one, and perhaps with voters that are gone for good.
+		chosen = slices.DeleteFunc(slices.Clone(candidates), func(x Candidate) bool { return !x.Voter })
+	}
 	ids := make([]uint64, 0, len(chosen))
 	for _, x := range chosen {
 		ids = append(ids, x.ID)
@@ -91,15 +96,19 @@ func Voters(candidates []Candidate) []uint64 {
 	return ids
 }
 
+func heardOf(list []Candidate) (n int) {
+	for _, x := range list {
+		if x.Heard {
+			n++
+		}
+	}
+	return n
+}
+
 // keepMajority adds voters that are leaving to chosen, by name, until those who
 // are heard are a majority.
 func keepMajority(chosen, candidates []Candidate) []Candidate {
-	heard := 0
-	for _, x := range chosen {
-		if x.Heard {
-			heard++
-		}
-	}
+	heard := heardOf(chosen)
 	leaving := slices.Clone(candidates)
 	slices.SortFunc(leaving, func(a, b Candidate) int { return strings.Compare(a.Name, b.Name) })
 	for _, x := range leaving {

@@ -71,7 +71,9 @@ func TestVoters(t *testing.T) {
 		{"a+l b>v c>v d-v e+v", "ade"},   // two of three are heard
 		{"a+l b>v c>v d-v e-v", "abcde"}, // both are needed
 		{"a+l b>v w+v*", "a"},            // the witness goes with it
-		{"a+l b>?v c-v", "ac"},           // what is not heard does not help
+		{"a+l b>?v c-v", "abc"},          // what is not heard does not help
+		{"a+l b.v c-v", "abc"},           // b is off, c silent: without c, a could decide nothing
+		{"a+l b.v c.v", "a"},             //
 		{"a-v b>l w+v*", "abw"},          // b has to stay, and with it the witness
 		{"a-v b>l w-v*", "abw"},          //
 	} {
@@ -90,7 +92,7 @@ func TestVotersOfAllSizes(t *testing.T) {
 	for n := 1; n <= 12; n++ {
 		var list []Candidate
 		for i := range n {
-			list = append(list, Candidate{ID: uint64(i + 1), Name: string(rune('a' + i)), Online: true, CaughtUp: true, Voter: i == 0, Leader: i == 0})
+			list = append(list, Candidate{ID: uint64(i + 1), Name: string(rune('a' + i)), Online: true, Heard: true, CaughtUp: true, Voter: i == 0, Leader: i == 0})
 		}
 		got := Voters(list)
 		want := []int{1, 2, 3, 3, 5, 5, 7, 7, 7, 7, 7, 7}[n-1]
