@@ -323,26 +323,31 @@ func (m *Member) MayBePromoted(instance string) bool {
 }
 
 // promoted tells whether the resource is, or may be, promoted by its newest operation.
+// What did not stop, or was not demoted, is what it was before: anything, where a
+// daemon that was started again knows no more.
 func (h *ResourceHistory) promoted() bool {
 	operations := slices.Clone(h.Operations)
 	slices.SortStableFunc(operations, func(x, y HistoryEntry) int { return x.CallID - y.CallID })
-	promoted := false
+	promoted, known := false, false
 	for i := range operations {
 		e := &operations[i]
 		switch {
 		case e.Status == 1 || e.Operation == "notify":
-			// cancelled, or only told: says nothing
+			continue // cancelled, or only told: says nothing
 		case e.Operation == "promote":
 			promoted = true
 		case e.Operation == "start", e.Operation == "migrate_from":
 			promoted = false
 		case e.Operation == "stop", e.Operation == "demote":
-			promoted = promoted && e.Failed()
+			promoted = (promoted || !known) && e.Failed()
 		case e.Operation == "monitor" && e.Status == 0 && (e.RC == 8 || e.RC == 9 || e.RC == 191):
 			promoted = true
 		case e.Operation == "monitor" && e.Status == 0 && (e.RC == 0 || e.RC == 7 || e.RC == 190):
 			promoted = false
+		default:
+			continue
 		}
+		known = true
 	}
 	return promoted
 }

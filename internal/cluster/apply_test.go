@@ -480,7 +480,9 @@ func TestPromotedRoleIsGivenBack(t *testing.T) {
 	w.rejected("has not reported it demoted", lower)
 	w.ok(Command{Forget: &HistoryForget{}})
 	w.rejected("has not reported it demoted", lower)
-	w.ok(result(a, 3, "db", "monitor", 0), lower, grant("db:1", "Promoted", b))
+	w.ok(result(a, 3, "db", "stop", 1)) // ... and of which nothing is known but that it did not stop
+	w.rejected("has not reported it demoted", lower)
+	w.ok(result(a, 4, "db", "monitor", 0), lower, grant("db:1", "Promoted", b))
 	w.want("db:0", w.holders("db:0"), "a.1 Started")
 }
 
