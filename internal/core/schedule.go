@@ -206,7 +206,7 @@ func (c *Core) transitionDone(d *transition.Outcome) {
 	case d.Backoff > 0:
 		c.schedule.recheck = earlier(c.schedule.recheck, c.now.Mono+d.Backoff)
 	}
-	if c.engine.Doubtful() {
+	if c.engine.Doubtful() || d.Result == "blocked" && c.engine.Releasing() {
 		c.schedule.recheck = earlier(c.schedule.recheck, c.now.Mono+time.Second)
 	}
 	c.trace("transition %d: %s %s", d.Number, d.Result, d.Reason)

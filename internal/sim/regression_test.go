@@ -57,6 +57,7 @@ func TestRegressionSeeds(t *testing.T) {
 		{2112721, "a disk set back to when its node was the only voter, whose node leads as soon as it hears the others"},
 		{2100118, "a migration under the grant of one that was given up"},
 		{4000520, "a pair of which one leaves, while the disk of the leader knows last that it is alone: nobody could be elected"},
+		{21005961, "a start that waits for a grant whose release was proposed when its transition ended"},
 		{21006661, "a promoted instance that did not stop, of which its daemon knows no more since it was started again"},
 		{20004128, "a sole voter by its state, whose log says that others vote, and who was elected by them"},
 		{20001686, "the daemon of a helper dies, whose call has to be waited for"},

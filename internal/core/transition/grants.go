@@ -268,6 +268,10 @@ func (e *Engine) settle(g *cluster.Grant) {
 	e.propose(cluster.Command{Release: &cluster.Release{IDs: []uint64{g.ID}, SourceDone: true}})
 }
 
+// Releasing tells whether the release of a grant is under way: what was blocked by it
+// may begin then.
+func (e *Engine) Releasing() bool { return len(e.giving) > 0 }
+
 // Doubtful tells whether a migration may have brought something to a node that is
 // up, and that node has not been asked since its source was done.
 func (e *Engine) Doubtful() bool {
