@@ -39,6 +39,7 @@ var Classes = []struct {
 	{"instances-renumbered", renumbered},
 	{"cloned-group-held", clonedGroupHeld},
 	{"cloned-group-promoted", clonedGroupPromoted},
+	{"interleaved-with-container", withContainer},
 	{"remote-fenced-without-quorum", remoteFenced},
 	{"cancel-behind-connection", cancelBehindConnection},
 	{"started-behind-blocked-connection", startedBehindBlocked},

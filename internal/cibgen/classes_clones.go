@@ -120,3 +120,22 @@ func clonedGroupPromoted(c Comparison) bool {
 	})
 	return c.about(groups)
 }
+
+// withContainer: all that differs is about interleaved clones that are ordered
+// after a bundle.
+func withContainer(c Comparison) bool {
+	bundles, interleaved := map[string]bool{}, map[string]bool{}
+	c.Document.each("bundle", func(b *Element) { bundles[b.Attr("id")] = true })
+	c.Document.each("clone", func(e *Element) { interleaved[e.Attr("id")] = e.has("interleave", "true") })
+	after := map[string]bool{}
+	c.Document.each("rsc_order", func(o *Element) {
+		refs := []string{o.Attr("first"), o.Attr("then")}
+		o.each("resource_ref", func(r *Element) { refs = append(refs, r.Attr("id")) })
+		bundled := false
+		for _, ref := range refs {
+			after[ref] = after[ref] || bundled && interleaved[ref]
+			bundled = bundled || bundles[ref]
+		}
+	})
+	return c.about(after)
+}
