@@ -270,13 +270,22 @@ func (l *life) keepMembers(members []cluster.Member) {
 func (l *life) writeDown() {
 	for {
 		select {
-		case <-l.ended:
-			return
 		case members := <-l.members:
-			if err := writeMembers(l.d.root, members); err != nil {
-				l.d.log.Error("the members are not written down", "error", err)
+			l.writeMembers(members)
+		case <-l.ended:
+			select {
+			case members := <-l.members: // whom to ask now, if the node has to join afresh
+				l.writeMembers(members)
+			default:
 			}
+			return
 		}
+	}
+}
+
+func (l *life) writeMembers(members []cluster.Member) {
+	if err := writeMembers(l.d.root, members); err != nil {
+		l.d.log.Error("the members are not written down", "error", err)
 	}
 }
 
