@@ -14,7 +14,7 @@ import (
 // order of their names. "-" is standard input.
 func loadConfig(path string) ([]config.Source, error) {
 	if path == "-" {
-		text, err := readBounded(os.Stdin)
+		text, err := readBounded(os.Stdin, config.MaxSource)
 		if err != nil {
 			return nil, fmt.Errorf("read configuration from standard input: %w", err)
 		}
@@ -45,7 +45,7 @@ func loadConfig(path string) ([]config.Source, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read configuration: %w", err)
 		}
-		text, err := readBounded(f)
+		text, err := readBounded(f, config.MaxSource)
 		f.Close()
 		if err != nil {
 			return nil, fmt.Errorf("read configuration from %s: %w", name, err)
@@ -55,13 +55,14 @@ func loadConfig(path string) ([]config.Source, error) {
 	return sources, nil
 }
 
-func readBounded(f io.Reader) ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(f, config.MaxSource+1))
+// readBounded reads all of f, which may have up to limit bytes.
+func readBounded(f io.Reader, limit int64) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(text) > config.MaxSource {
-		return nil, fmt.Errorf("more than %d bytes", config.MaxSource)
+	if int64(len(text)) > limit {
+		return nil, fmt.Errorf("more than %d bytes", limit)
 	}
 	return text, nil
 }

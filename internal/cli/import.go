@@ -101,12 +101,9 @@ func readCIBText(file string) ([]byte, error) {
 		defer f.Close()
 		in = f
 	}
-	data, err := io.ReadAll(io.LimitReader(in, pacemaker.MaxSize+1))
-	switch {
-	case err != nil:
-		return nil, usage("read CIB: %w", err)
-	case len(data) > pacemaker.MaxSize:
-		return nil, usage("%s is larger than %d MiB", file, pacemaker.MaxSize>>20)
+	data, err := readBounded(in, pacemaker.MaxSize)
+	if err != nil {
+		return nil, usage("read CIB from %s: %w", file, err)
 	}
 	return data, nil
 }

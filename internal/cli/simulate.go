@@ -259,7 +259,12 @@ func readCIB(file string) (isCIB bool, data []byte, err error) {
 	if info.Size() > pacemaker.MaxSize {
 		return false, nil, usage("%s is larger than %d MiB", file, pacemaker.MaxSize>>20)
 	}
-	if data, err = os.ReadFile(file); err != nil {
+	f, err := os.Open(file)
+	if err == nil {
+		defer f.Close()
+		data, err = readBounded(f, pacemaker.MaxSize)
+	}
+	if err != nil {
 		return false, nil, fmt.Errorf("read %s: %w", file, err)
 	}
 	head := bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\ufeff")))

@@ -52,33 +52,27 @@ func NewReferences(c *Config) *References {
 // Set returns what a block stands for, itself if it refers to no other; nil if
 // that does not exist.
 func (x *References) Set(set *AttrSet) *AttrSet {
-	for range maxReferences {
-		if set == nil || set.Ref == "" {
-			return set
-		}
-		set = x.Sets[set.Ref]
-	}
-	return nil
+	return follow(set, x.Sets, func(s *AttrSet) string { return s.Ref })
 }
 
 // Operation is Set for an operation.
 func (x *References) Operation(op *Operation) *Operation {
-	for range maxReferences {
-		if op == nil || op.Ref == "" {
-			return op
-		}
-		op = x.Operations[op.Ref]
-	}
-	return nil
+	return follow(op, x.Operations, func(op *Operation) string { return op.Ref })
 }
 
 // Rule is Set for a rule.
 func (x *References) Rule(rule *Rule) *Rule {
+	return follow(rule, x.Rules, func(r *Rule) string { return r.Ref })
+}
+
+// follow goes from one element to the next by what ref says, to the one that refers
+// to no other.
+func follow[T any](element *T, byID map[string]*T, ref func(*T) string) *T {
 	for range maxReferences {
-		if rule == nil || rule.Ref == "" {
-			return rule
+		if element == nil || ref(element) == "" {
+			return element
 		}
-		rule = x.Rules[rule.Ref]
+		element = byID[ref(element)]
 	}
 	return nil
 }

@@ -176,7 +176,7 @@ const stickiness = "resource-stickiness"
 func (a *adopter) spellOutStickiness(c *cluster.Config) {
 	conditional := false
 	for _, s := range c.ResourceDefaults {
-		if slices.ContainsFunc(s.Pairs, func(p cluster.NVPair) bool { return p.Name == stickiness }) {
+		if saysStickiness(s) {
 			if s.Rule == nil {
 				return
 			}
@@ -192,9 +192,7 @@ func (a *adopter) spellOutStickiness(c *cluster.Config) {
 	a.remark(SpelledOut, "defaults", "resource_stickiness = 0 (clones: 1) as with Pacemaker; leave it out, and what runs stays where it is (1)")
 	for i := range c.Resources {
 		r := &c.Resources[i]
-		if r.Kind != cluster.Clone || slices.ContainsFunc(r.Meta, func(s cluster.AttrSet) bool {
-			return slices.ContainsFunc(s.Pairs, func(p cluster.NVPair) bool { return p.Name == stickiness })
-		}) {
+		if r.Kind != cluster.Clone || slices.ContainsFunc(r.Meta, saysStickiness) {
 			continue
 		}
 		if conditional {
@@ -203,6 +201,10 @@ func (a *adopter) spellOutStickiness(c *cluster.Config) {
 			r.Meta = addPlain(r.Meta, cluster.NVPair{Name: stickiness, Value: "1"})
 		}
 	}
+}
+
+func saysStickiness(s cluster.AttrSet) bool {
+	return slices.ContainsFunc(s.Pairs, func(p cluster.NVPair) bool { return p.Name == stickiness })
 }
 
 // addPlain adds a pair to the unconditional first block, or before all others.

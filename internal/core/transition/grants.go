@@ -257,7 +257,7 @@ func (e *Engine) settle(g *cluster.Grant) {
 	if source == nil || target == nil || source.Incarnation != g.Holders[0] || !source.Reported || source.State == cluster.NodeLost || source.Off() || !target.Awaits(g.Instance) {
 		return
 	}
-	if call, told := e.told[source.Incarnation]; !told || call > source.LastCall || e.proposed[source.Incarnation].call > source.LastCall {
+	if !e.hasAllOf(source) {
 		return
 	}
 	if at, settling := e.settling[g.ID]; settling && e.now.Mono < at+proposeWait {
@@ -271,6 +271,14 @@ func (e *Engine) settle(g *cluster.Grant) {
 // Releasing tells whether the release of a grant is under way: what was blocked by it
 // may begin then.
 func (e *Engine) Releasing() bool { return len(e.giving) > 0 }
+
+// hasAllOf tells whether the State has every result of m that is known to exist: those
+// of before its report to this leader (an earlier one may have ordered something there,
+// whose result is still to come), and those that were proposed since.
+func (e *Engine) hasAllOf(m *cluster.Member) bool {
+	call, told := e.told[m.Incarnation]
+	return told && max(call, e.proposed[m.Incarnation].call) <= m.LastCall
+}
 
 // Doubtful tells whether a migration may have brought something to a node that is
 // up, and that node has not been asked since its source was done.
@@ -326,10 +334,7 @@ func (e *Engine) releaseUnused() {
 			if m == nil || m.Incarnation != h || !m.Reported || m.State != cluster.NodeOnline && m.State != cluster.NodeLeaving {
 				continue
 			}
-			if call, told := e.told[h]; !told || call > m.LastCall {
-				continue // an earlier leader may have ordered something there, whose result is still to come
-			}
-			if e.outstandingGrant(h.Node, g) || e.wanted(g, h) || e.proposed[h].call > m.LastCall {
+			if !e.hasAllOf(m) || e.outstandingGrant(h.Node, g) || e.wanted(g, h) {
 				continue
 			}
 			switch {

@@ -49,6 +49,17 @@ func newLeader(t *testing.T, nodes ...string) *leader {
 	return l
 }
 
+// newSuccessor is the next leader of a and b, whose predecessor has granted web to a.
+// Only b has reported to it.
+func newSuccessor(t *testing.T) *leader {
+	l := newLeader(t, "a", "b")
+	l.commit(cluster.Command{Grant: &cluster.GrantChange{Grants: []cluster.Grant{{Instance: "web", Role: "Started", Holders: []cluster.Incarnation{inc("a")}}}}})
+	l.e.Lead(8)
+	l.e.Applied(l.now, l.s)
+	l.e.Reported(l.now, inc("b"), &cluster.Report{}, 0)
+	return l
+}
+
 func state(node string, to cluster.NodeState) cluster.Command {
 	return cluster.Command{Node: &cluster.NodeChange{Incarnation: inc(node), State: to}}
 }
@@ -422,11 +433,7 @@ func TestAMigrationAfterOneThatWasGivenUp(t *testing.T) {
 // A new leader does not know what its predecessor ordered on a node that has not
 // reported to it yet.
 func TestNothingIsGivenBackBeforeTheReport(t *testing.T) {
-	l := newLeader(t, "a", "b")
-	l.commit(cluster.Command{Grant: &cluster.GrantChange{Grants: []cluster.Grant{{Instance: "web", Role: "Started", Holders: []cluster.Incarnation{inc("a")}}}}})
-	l.e.Lead(8)
-	l.e.Applied(l.now, l.s)
-	l.e.Reported(l.now, inc("b"), &cluster.Report{}, 0)
+	l := newSuccessor(t)
 	l.begin(act("start", "fs", "b"))
 	l.want("[begin1 grant:fs@b]", "b:fs.start")
 	l.e.Reported(l.now, inc("a"), &cluster.Report{}, 0)
@@ -437,11 +444,7 @@ func TestNothingIsGivenBackBeforeTheReport(t *testing.T) {
 // What ended before the report may come after it, an old probe first: that it found
 // nothing says nothing of the start that the report counts as well.
 func TestAnOldProbeGivesNothingBack(t *testing.T) {
-	l := newLeader(t, "a", "b")
-	l.commit(cluster.Command{Grant: &cluster.GrantChange{Grants: []cluster.Grant{{Instance: "web", Role: "Started", Holders: []cluster.Incarnation{inc("a")}}}}})
-	l.e.Lead(8)
-	l.e.Applied(l.now, l.s)
-	l.e.Reported(l.now, inc("b"), &cluster.Report{}, 0)
+	l := newSuccessor(t)
 	l.e.Reported(l.now, inc("a"), &cluster.Report{LastCall: 2}, 0)
 	ended := func(call int, action string, code int) {
 		op := event.Operation{Name: "web", Instance: "web", Action: action}
