@@ -12,7 +12,8 @@ import (
 // majority has confirmed it, counted on the boot-time clock from when this node
 // asked.
 type contact struct {
-	until   time.Duration // Boot: end of the lease
+	since   time.Duration // Boot: when this node sent the newest request that was answered
+	told    time.Duration // the lease that others were told of; 0: none yet
 	had     bool          // a leader has ever answered
 	nextAsk time.Duration // Mono
 	askedTo uint64        // leader that was last asked
@@ -30,14 +31,24 @@ type waitingContact struct {
 }
 
 // lease is how long contact lasts: the stall time, so that the election after a
-// leader's crash does not make anyone stop; but what this incarnation reported
-// once, since others count on that (rule 8).
+// leader's crash does not make anyone stop; but what this incarnation told once,
+// since others count on that (rule 8).
 func (c *Core) lease() time.Duration {
-	if m := c.state.Member(c.self.Node); m != nil && m.Incarnation == c.self && m.Lease > 0 {
-		return m.Lease
+	if c.contact.told > 0 {
+		return c.contact.told
 	}
 	return c.detector.Times().Stall
 }
+
+// tellLease returns the lease for a message to others: from now on it stays.
+func (c *Core) tellLease() time.Duration {
+	c.contact.told = c.lease()
+	return c.contact.told
+}
+
+// leased tells whether the lease has not run out. It is counted with the length that
+// it has now, not with that of the moment at which it was given.
+func (c *Core) leased() bool { return c.now.Boot < c.contact.since+c.lease() }
 
 // contactInterval is how often the lease is renewed: often enough that most of it
 // is left when a leader falls silent.
@@ -49,8 +60,8 @@ func (c *Core) contactInterval() time.Duration {
 func (c *Core) keepContact() {
 	k := &c.contact
 	now := c.now
-	if k.until == 0 {
-		k.until = now.Boot + c.lease() // the first lease has to be earned within its own time
+	if k.since == 0 {
+		k.since = now.Boot // the first lease has to be earned within its own time
 	}
 	leader := c.raft.Leader()
 	switch {
@@ -60,7 +71,7 @@ func (c *Core) keepContact() {
 		k.nextAsk, k.askedTo = now.Mono+c.contactInterval(), leader
 		ask := event.Contact{SentAt: now.Boot}
 		if c.online() {
-			ask.Watchdog, ask.Lease = c.tellWatchdog(), c.lease()
+			ask.Watchdog, ask.Lease = c.tellWatchdog(), c.tellLease()
 		}
 		c.send(c.nodeOf(leader), event.Message{Contact: &ask})
 	}
@@ -97,7 +108,7 @@ func (c *Core) answerContacts() {
 		}
 		// A lost node is never given contact, also by itself.
 		if self := c.state.Member(c.self.Node); self == nil || self.State != cluster.NodeLost || self.Incarnation.Boot != c.self.Boot {
-			k.until, k.had = max(k.until, asked+c.lease()), true
+			k.since, k.had = max(k.since, asked), true
 		}
 		for _, w := range list {
 			if m := c.state.Member(w.from.Node); m != nil && m.Incarnation == w.from && (m.State != cluster.NodeLost && !m.Off() || mutant.Is("give lost nodes contact")) {
@@ -113,13 +124,13 @@ func (c *Core) answerContacts() {
 func (c *Core) contacted(m *event.Message) (news bool) {
 	k := &c.contact
 	if m.Contact.Answer {
-		news = !k.had || k.gaveUp || c.now.Boot >= k.until
+		news = !k.had || k.gaveUp || !c.leased()
 		if m.For == c.self && m.Term >= c.raft.Term() {
 			from := m.Contact.SentAt
 			if mutant.Is("count the lease from receipt") {
 				from = c.now.Boot
 			}
-			k.until, k.had = max(k.until, from+c.lease()), true
+			k.since, k.had = max(k.since, from), true
 		}
 		return news
 	}
@@ -136,7 +147,7 @@ func (c *Core) contacted(m *event.Message) (news bool) {
 }
 
 // inContact tells whether this node may count on a quorate leader.
-func (c *Core) inContact() bool { return c.now.Boot < c.contact.until || c.keepsAsPair() }
+func (c *Core) inContact() bool { return c.leased() || c.keepsAsPair() }
 
 // keepsAsPair tells whether this node is one of two voters, as far as its whole
 // log says: those keep what they were granted. Nothing can be recovered against

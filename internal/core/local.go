@@ -44,7 +44,7 @@ func (c *Core) viewLocal() {
 	}
 	l.Contact = -1
 	if c.contact.had {
-		l.Contact = max(0, now.Boot-(c.contact.until-c.lease()))
+		l.Contact = max(0, now.Boot-c.contact.since)
 	}
 	for _, v := range c.detector.Peers(now.Mono) {
 		p := event.PeerView{Node: v.Node, Counter: v.Packet.Counter, Reachable: c.peer(v.Node).Reachable}
@@ -67,7 +67,7 @@ func (c *Core) leaderName() string {
 
 // quorate tells whether this node takes part in a cluster with quorum.
 func (c *Core) quorate() bool {
-	return c.lead.active || c.leaderHeard() && c.contact.had && c.now.Boot < c.contact.until
+	return c.lead.active || c.leaderHeard() && c.contact.had && c.leased()
 }
 
 // noteStages follows the stages of a failover in the applied state.

@@ -264,9 +264,10 @@ func (c *Core) asked(m *event.Message) {
 	}
 }
 
-// report says what runs here, once that is known, and what others may count on.
+// report says what runs here, once that is known, and what others may count on: the
+// watchdog and the length of the lease, which hang on the configuration.
 func (c *Core) report(ask event.Ask, term uint64) (*event.NodeReport, bool) {
-	if !c.watchdogKnown() {
+	if len(c.state.Members) == 0 || !c.watchdogKnown() {
 		return nil, false
 	}
 	report, ok := c.executor.Report(ask, term)
@@ -276,7 +277,7 @@ func (c *Core) report(ask event.Ask, term uint64) (*event.NodeReport, bool) {
 	c.guard.told = true
 	return &event.NodeReport{
 		Report: *report, Before: ask.Before, Version: c.options.Version, Format: c.options.Format, Links: c.options.Links,
-		WatchdogTimeout: c.guard.declared, Lease: c.lease(),
+		WatchdogTimeout: c.guard.declared, Lease: c.tellLease(),
 	}, true
 }
 

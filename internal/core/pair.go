@@ -366,7 +366,7 @@ func (c *Core) goOn() {
 	}
 	c.raft = raft
 	c.lead, c.schedule, c.reports, c.election = leadership{}, scheduling{}, reporting{}, election{}
-	c.contact.until, c.contact.had = c.now.Boot+c.lease(), true // the vote counts as contact
+	c.contact.since, c.contact.had = c.now.Boot, true // the vote counts as contact
 	c.two.force, c.two.open, c.two.unsure, c.contact.round, c.contact.waiting = nil, nil, nil, false, nil
 }
 

@@ -47,9 +47,9 @@ func (c *Core) keepWatchdog() {
 	stale := g.state.Armed && (wanted == nil || *wanted != g.asked)
 	c.declareWatchdog(stale)
 	if c.lead.active && c.settled() {
-		c.countOn(c.self, c.tellWatchdog(), c.lease())
+		c.countOn(c.self, c.tellWatchdog(), c.tellLease())
 	}
-	earned := c.contact.had && c.now.Boot < c.contact.until || c.keepsAsPair() || mutant.Is("feed the watchdog without contact") || mutant.Is("without quorum keep everything")
+	earned := c.contact.had && c.leased() || c.keepsAsPair() || mutant.Is("feed the watchdog without contact") || mutant.Is("without quorum keep everything")
 	switch {
 	case stale && g.declared == 0 && c.declaredAgreed():
 		g.state = event.WatchdogState{}

@@ -104,3 +104,37 @@ func TestWatchdogIsToldAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// A node's lease is as long as the configuration says when it joins, and stays so for
+// its incarnation: also when it was lost for a moment, and is asked anew, it must not
+// tell a shorter one while an answer under the longer one still holds.
+func TestLeaseStays(t *testing.T) {
+	c := served()
+	c.Resources = c.Resources[1:]
+	c.Detection = cluster.Detection{Preset: "fast"}
+	c.Watchdog = &cluster.Watchdog{Device: "/dev/watchdog", Timeout: 2 * time.Second}
+	w := newWorld(t, c, "a", "b", "c")
+	w.until(10*time.Second, "formed", func() bool { return w.allOnline(3) && w.runsOn("a") })
+	leases := func(want time.Duration) {
+		t.Helper()
+		for _, name := range w.names {
+			if got := w.nodes[w.leader()].state.Member(name).Lease; got != want {
+				t.Errorf("others count on a lease of %v of %s, want %v", got, name, want)
+			}
+		}
+	}
+	leases(time.Second)
+	c.Detection.Preset = "normal"
+	if r := w.request("a", event.Request{Commands: []cluster.Command{{Config: &cluster.ConfigChange{Config: c}}}}); r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	w.run(5 * time.Second)
+	leases(time.Second)
+	for _, other := range []string{"a", "c"} {
+		w.isolate("b", other, true)
+	}
+	w.until(5*time.Second, "b is lost", func() bool { return w.member("a", "b") == cluster.NodeLost })
+	w.cut = map[[2]string]bool{}
+	w.until(10*time.Second, "b is back", func() bool { return w.allOnline(3) })
+	leases(time.Second)
+}

@@ -63,6 +63,10 @@ func TestRegressionSeeds(t *testing.T) {
 		{20001686, "the daemon of a helper dies, whose call has to be waited for"},
 		{20002578, "voters that could not decide by themselves come into force when another one is gone for good"},
 		{6010352, "quorum forced again before the first entry of a forced lineage"},
+		{30001382, "a lease that was long when the node joined, and is told shorter while an answer still holds"},
+		{31003578, "the same, of a node that was just admitted"},
+		{30003251, "a promoted role whose release was refused, since people erased the history meanwhile"},
+		{30003522, "a node that was cut off learns that another one had left everything, which is back since"},
 		{11001002, "the start of an earlier leader, told to the next one behind the probe before it"},
 		{11004432, "the target of a migration reports while the source has yet to begin it"},
 	} {

@@ -168,7 +168,7 @@ func (w *World) show(h *Host, s *cluster.State) {
 			})
 			if m.State == cluster.NodeFenced && (off || !w.shape.Watchdog) { // else by its watchdog's time
 				w.truth.Confirmed(w.now, h.name, m.Name, m.Incarnation.Boot)
-			} else if m.Incarnation.Boot != "" {
+			} else if m.Incarnation.Boot != "" && w.truth.Newer(lineage.ID, s.Index) { // it may be back since, in the same boot
 				w.truth.Left(w.now, h.name, m.Name, m.Incarnation.Boot)
 			}
 		}
@@ -291,11 +291,17 @@ func (w *World) sole(h *Host, s *cluster.State) {
 	}
 }
 
-// fences remembers which confirmed boots were looked at.
-type fences map[string]bool
+// fences remembers which confirmed boots were looked at, each time that they were.
+type fences map[heldOff]bool
+
+type heldOff struct {
+	node, boot string
+	state      cluster.NodeState
+	since      int64
+}
 
 func (f fences) once(m *cluster.Member) bool {
-	key := m.Name + m.Incarnation.Boot + string(m.State)
+	key := heldOff{m.Name, m.Incarnation.Boot, m.State, m.Since.UnixNano()}
 	if f[key] {
 		return false
 	}

@@ -304,6 +304,12 @@ func (e *Engine) forgetGiven() {
 		i := slices.IndexFunc(e.state.Grants, func(g cluster.Grant) bool { return g.ID == id })
 		if i < 0 || e.state.Grants[i].Role != "Promoted" {
 			delete(e.lowering, id)
+			continue
+		}
+		// Refused, or it will be: its history was erased meanwhile, say.
+		g := &e.state.Grants[i]
+		if h := g.Holders[0]; e.state.Member(h.Node) == nil || e.state.Member(h.Node).MayBePromoted(g.Instance) && e.proposed[h].call <= e.state.Member(h.Node).LastCall {
+			delete(e.lowering, id)
 		}
 	}
 	for id := range e.settling {

@@ -552,3 +552,28 @@ func TestGrantOfAnAbortedTransition(t *testing.T) {
 	l.commit(cluster.Command{Grant: &cluster.GrantChange{Grants: []cluster.Grant{{Instance: "web", Role: "Started", Holders: []cluster.Incarnation{inc("a")}}}}})
 	l.want("[grant:web@a]", "[release:a begin1 grant:web@b]", "b:web.start")
 }
+
+// People erase a history while the promoted role of what is not promoted is on its way
+// back: that is refused, and asked for anew as soon as it is known again what runs.
+func TestARefusedLoweringIsAskedForAgain(t *testing.T) {
+	l := newLeader(t, "a", "b")
+	l.commit(cluster.Command{Grant: &cluster.GrantChange{Grants: []cluster.Grant{{Instance: "db", Role: "Promoted", Holders: []cluster.Incarnation{inc("a")}}}}})
+	ended := func(action string) {
+		l.calls["a"]++
+		l.commit(cluster.Command{History: &cluster.HistoryChange{Incarnation: inc("a"), Resource: "db", Instance: "db", Entry: cluster.HistoryEntry{Operation: action, CallID: l.calls["a"]}}})
+	}
+	ended("start")
+	l.hold = true
+	l.begin() // it proposes the release, which is still on its way when the history goes
+	l.hold = false
+	l.commit(cluster.Command{Forget: &cluster.HistoryForget{}})
+	l.commit(cluster.Command{Release: &cluster.Release{IDs: []uint64{l.s.Grants[0].ID}, Promoted: true}})
+	if !strings.Contains(strings.Join(l.log, "\n"), "REJECTED release of db as promoted") {
+		t.Fatalf("the release was not refused: %v", l.log)
+	}
+	ended("monitor")
+	l.begin()
+	if g := l.s.GrantFor("db", "a"); g == nil || g.Role != "Started" {
+		t.Errorf("the promoted role was not given back: %+v", g)
+	}
+}
