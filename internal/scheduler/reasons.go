@@ -74,6 +74,7 @@ func (rn *run) reasonFor(r *resource) Reason {
 		out.Summary = "stopped: stop-all-resources is set"
 		return out
 	}
+	rn.factors[r] = sumUp(rn.factors[r])
 	causes := rn.decisive(r)
 	for _, c := range causes {
 		out.Because = append(out.Because, rn.describe(r, c)...)
@@ -89,6 +90,26 @@ func (rn *run) reasonFor(r *resource) Reason {
 		out.Summary = "on " + r.assigned.name + " because of " + strings.Join(causes, ", ")
 	default:
 		out.Summary = "on " + r.assigned.name + ": " + rn.tieBreak(r)
+	}
+	return out
+}
+
+// sumUp makes one contribution of those of one cause on one node: a person wants to
+// know once that a ticket is missing which two constraints ask for.
+func sumUp(factors []factor) []factor {
+	type key struct {
+		node  *node
+		cause string
+	}
+	var out []factor
+	at := make(map[key]int, len(factors))
+	for _, f := range factors {
+		if i, found := at[key{f.node, f.cause}]; found {
+			out[i].score = out[i].score.add(f.score)
+			continue
+		}
+		at[key{f.node, f.cause}] = len(out)
+		out = append(out, f)
 	}
 	return out
 }

@@ -106,3 +106,19 @@ func TestReasonsWithoutPlace(t *testing.T) {
 		t.Errorf("%+v", stopped)
 	}
 }
+
+// TestReasonsDoNotRepeat: what two constraints say in the same words is one reason.
+func TestReasonsDoNotRepeat(t *testing.T) {
+	web := decide(t, situation(`<rsc_ticket id="t1" rsc="web" ticket="site" loss-policy="stop"/><rsc_ticket id="t2" rsc="web" ticket="site" loss-policy="stop"/>`+
+		`<rsc_location id="prefer-n1" rsc="web" node="n1" score="50"/>`, "", "", ""))["web"]
+	seen := map[string]bool{}
+	for _, f := range web.Because {
+		if seen[f.Node+" "+f.Constraint] {
+			t.Errorf("%q is said twice", f.Text)
+		}
+		seen[f.Node+" "+f.Constraint] = true
+	}
+	if !seen[" ticket site"] || !seen["n1 prefer-n1"] || len(seen) != 2 {
+		t.Errorf("reasons %+v", web.Because)
+	}
+}
