@@ -19,13 +19,20 @@ func (r *Runner) noteActive(op event.Operation) error {
 // asStarted gives a stop the agent and parameters that the resource was made active
 // with: an edited or removed configuration does not say what there is to stop. Only
 // after a start that failed those of the stop count, since they may be what was
-// mended. A demotion needs that only where it has no parameters at all.
+// mended. A demotion needs that only where it has another agent, or no parameters at all.
 func (r *Runner) asStarted(op event.Operation) event.Operation {
-	if op.Action != "stop" && (op.Action != "demote" || len(op.Params) > 0) {
+	if op.Action != "stop" && op.Action != "demote" {
 		return op
 	}
 	rec, err := r.active.read(op.Name)
-	if err == nil && (!rec.Failed || rec.Operation.Agent == op.Agent && len(op.Params) == 0) {
+	if err != nil {
+		return op
+	}
+	sameAgent := rec.Operation.Agent == op.Agent
+	if op.Action == "demote" && sameAgent && len(op.Params) > 0 {
+		return op
+	}
+	if !rec.Failed || sameAgent && len(op.Params) == 0 {
 		op.Agent, op.Params = rec.Operation.Agent, rec.Operation.Params
 	}
 	return op

@@ -49,10 +49,11 @@ func TestRecorded(t *testing.T) {
 
 // TestStopAsStarted: a stop uses the parameters that the start used, after a restart
 // of the daemon, too, whether the configuration has others now or none; those of a
-// successful reload; and the same agent. Its own count only after a start that failed.
+// successful reload; and the same agent, as a demotion does. Its own count only after a start that failed.
 func TestStopAsStarted(t *testing.T) {
 	f := newFixture(t)
 	agent := f.ocf(`[ "$1" = stop ] && echo "$OCF_RESKEY_state" >> ` + f.dir + `/stopped
+case $1 in demote|stop) echo "$1 $OCF_RESKEY_state" >> ` + f.dir + `/ended;; esac
 case "$1 $OCF_RESKEY_state" in "start bad") exit 6;; "stop "|"stop bad") exit 6;; esac
 exit 0`)
 	do := func(action, state string) int {
@@ -84,12 +85,16 @@ exit 0`)
 		}
 	}
 
-	// Another agent of the same resource does not know what there is to stop.
+	// Another agent of the same resource does not know what there is to demote or to stop.
 	do("start", "old")
 	f.program("ocf/resource.d/test/other", "exit 0")
-	stop := f.operation(cluster.Agent{Class: "ocf", Provider: "test", Type: "other"}, "stop")
-	before := f.file("stopped")
-	if f.run(stop); strings.TrimPrefix(f.file("stopped"), before) != "old\n" {
-		t.Error("with another agent in the configuration the one that started it was not asked to stop it")
+	other := cluster.Agent{Class: "ocf", Provider: "test", Type: "other"}
+	for _, action := range []string{"demote", "stop"} {
+		op := f.operation(other, action)
+		op.Params = []cluster.NVPair{{Name: "state", Value: "new"}}
+		before := f.file("ended")
+		if f.run(op); strings.TrimPrefix(f.file("ended"), before) != action+" old\n" {
+			t.Errorf("with another agent in the configuration the one that started it was not asked to %s it", action)
+		}
 	}
 }
