@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"linuxha/internal/cluster"
+	"linuxha/internal/config"
 	"linuxha/internal/core/event"
 )
 
@@ -293,6 +294,23 @@ func warnings(s *cluster.State, v *Status) []Warning {
 	} {
 		if s.Config.Option(m.option) == "true" {
 			add(m.code, "warning", m.text, "")
+		}
+	}
+	return append(out, unactedWarnings(&s.Config)...)
+}
+
+// unactedWarnings are what people could rely on and the cluster does not act on, by
+// kind: nobody must believe that an alert will be sent.
+func unactedWarnings(cfg *cluster.Config) (out []Warning) {
+	said := config.Unacted(cfg)
+	by := map[string][]string{} // who says so, by what is to be known of it
+	for _, p := range said {
+		by[p.Text] = append(by[p.Text], p.At)
+	}
+	for _, p := range said {
+		if objects := by[p.Text]; objects != nil {
+			out = append(out, Warning{Code: "not-acted-on", Severity: "warning", Text: strings.Join(objects, ", ") + ": " + p.Text, Hint: p.Hint})
+			delete(by, p.Text)
 		}
 	}
 	return out

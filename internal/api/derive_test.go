@@ -32,3 +32,19 @@ func TestWatchdogWarnings(t *testing.T) {
 		}
 	}
 }
+
+// Nobody must believe that an alert will be sent, or that access is limited.
+func TestUnactedWarnings(t *testing.T) {
+	s := &cluster.State{Config: cluster.Config{
+		Alerts: []cluster.Alert{{ID: "mail"}, {ID: "pager"}}, ACLRoles: []cluster.ACLRole{{ID: "reader"}},
+	}}
+	var got []string
+	for _, w := range warnings(s, &Status{Quorate: true}) {
+		if w.Code == "not-acted-on" && w.Severity == "warning" && w.Hint != "" {
+			got = append(got, w.Text)
+		}
+	}
+	if len(got) != 2 || !strings.HasPrefix(got[0], "alert mail, alert pager: no alert will be sent: ") || !strings.HasPrefix(got[1], "role reader: nobody's access is limited: ") {
+		t.Errorf("warned of %q", got)
+	}
+}

@@ -14,6 +14,7 @@ import (
 
 	"linuxha/internal/api"
 	"linuxha/internal/cluster"
+	"linuxha/internal/config"
 )
 
 func newPlan() *cobra.Command {
@@ -34,7 +35,8 @@ func newPlan() *cobra.Command {
 		if *asJSON {
 			return printJSON(cmd.OutOrStdout(), p)
 		}
-		printPlan(cmd.OutOrStdout(), styleOf(cmd.OutOrStdout()), p)
+		printPlan(cmd.OutOrStdout(), styleOf(cmd.OutOrStdout()), p.Plan)
+		printWarnings(cmd.ErrOrStderr(), p.Warnings)
 		return nil
 	}
 	return cmd
@@ -58,7 +60,8 @@ func newApply() *cobra.Command {
 			return err
 		}
 		if !*asJSON {
-			printPlan(out, styleOf(out), p)
+			printPlan(out, styleOf(out), p.Plan)
+			printWarnings(cmd.ErrOrStderr(), p.Warnings)
 		}
 		if len(p.Config) > 0 {
 			if !*yes {
@@ -82,9 +85,15 @@ func newApply() *cobra.Command {
 	return cmd
 }
 
+// filePlan is what a file would change, and what one should be warned of in it.
+type filePlan struct {
+	*api.Plan
+	Warnings []*config.Error `json:"warnings,omitempty"`
+}
+
 // planFile reads a configuration and asks the daemon what it would change.
-func planFile(ctx context.Context, path string) (*cluster.Config, *api.Plan, error) {
-	cfg, err := readConfig(path)
+func planFile(ctx context.Context, path string) (*cluster.Config, *filePlan, error) {
+	cfg, warnings, err := readConfig(path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -103,7 +112,7 @@ func planFile(ctx context.Context, path string) (*cluster.Config, *api.Plan, err
 	if err != nil {
 		return nil, nil, fmt.Errorf("plan %s: %w", path, err)
 	}
-	return cfg, p, nil
+	return cfg, &filePlan{p, warnings}, nil
 }
 
 func printPlan(out io.Writer, st style, p *api.Plan) {

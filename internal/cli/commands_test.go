@@ -120,6 +120,30 @@ func TestCommandsOnACluster(t *testing.T) {
 		t.Errorf("a refused configuration changed something:\n%s", again)
 	}
 
+	// What is accepted and not acted on is said wherever somebody may look.
+	h.write("/tmp/alert.hcl", "alert \"mail\" { path = \"/bin/true\" }\n"+config)
+	const where, noAlert = "/tmp/alert.hcl:1:1: alert mail: ", "no alert will be sent"
+	for _, args := range [][]string{{"config", "check"}, {"plan"}, {"apply", "--yes"}} {
+		code, stdout, stderr := h.try(append(args, "/tmp/alert.hcl")...)
+		if code != 0 || !strings.Contains(stderr, where+noAlert) {
+			t.Errorf("ha %s of an alert: exit code %d, %s%s", args[0], code, stdout, stderr)
+		}
+		var said struct {
+			Warnings []struct{ File, Summary string }
+		}
+		if err := json.Unmarshal([]byte(h.run(append(args, "--json", "/tmp/alert.hcl")...)), &said); err != nil || len(said.Warnings) != 1 ||
+			said.Warnings[0].File != "/tmp/alert.hcl" || !strings.Contains(said.Warnings[0].Summary, noAlert) {
+			t.Errorf("ha %s --json of an alert: %v, %+v", args[0], err, said)
+		}
+	}
+	if out := h.run("status"); !strings.Contains(out, noAlert) {
+		t.Errorf("the status does not say that no alert will be sent:\n%s", out)
+	}
+	h.run("apply", "--yes", "/tmp/site.hcl")
+	if out := h.run("status"); strings.Contains(out, noAlert) {
+		t.Errorf("the status speaks of an alert that is gone:\n%s", out)
+	}
+
 	// A move is done once and leaves nothing behind.
 	place := func() string {
 		s, err := l.ClusterStatus(ctx)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -47,13 +48,13 @@ func newConfigCheck() *cobra.Command {
 	}
 	asJSON := addJSON(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		cfg, err := readConfig(args[0])
+		cfg, warnings, err := readConfig(args[0])
 		if *asJSON {
 			errs := config.Errors(err)
 			if err != nil && errs == nil {
 				return err
 			}
-			if printErr := printJSON(cmd.OutOrStdout(), map[string]any{"ok": err == nil, "errors": errs}); printErr != nil {
+			if printErr := printJSON(cmd.OutOrStdout(), map[string]any{"ok": err == nil, "errors": errs, "warnings": warnings}); printErr != nil {
 				return printErr
 			}
 		}
@@ -63,6 +64,7 @@ func newConfigCheck() *cobra.Command {
 		if !*asJSON {
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is good: %d resources, %d constraints\n", args[0], countPrimitives(cfg.Resources),
 				len(cfg.Locations)+len(cfg.Colocations)+len(cfg.Orders)+len(cfg.TicketRules))
+			printWarnings(cmd.ErrOrStderr(), warnings)
 		}
 		return nil
 	}
@@ -80,16 +82,24 @@ func countPrimitives(rs []cluster.Resource) int {
 	return n
 }
 
-// readConfig reads a file or directory; what is wrong with it is a usage error.
-func readConfig(path string) (*cluster.Config, error) {
+// printWarnings says what was accepted and does not do what one may think.
+func printWarnings(stderr io.Writer, warnings []*config.Error) {
+	for _, w := range warnings {
+		fmt.Fprintln(stderr, "warning:", w)
+	}
+}
+
+// readConfig reads a file or directory; what is wrong with it is a usage error. The
+// warnings are of what is accepted and does not do what it says.
+func readConfig(path string) (*cluster.Config, []*config.Error, error) {
 	sources, err := loadConfig(path)
 	if err != nil {
-		return nil, &ExitError{Code: ExitUsage, Err: err}
+		return nil, nil, &ExitError{Code: ExitUsage, Err: err}
 	}
-	cfg, err := config.Parse(sources...)
+	cfg, warnings, err := config.Check(sources...)
 	if err != nil {
 		n := len(config.Errors(err))
-		return nil, &ExitError{Code: ExitUsage, Err: fmt.Errorf("%s cannot be used (%d wrong), nothing was changed\n%w", path, n, err)}
+		return nil, nil, &ExitError{Code: ExitUsage, Err: fmt.Errorf("%s cannot be used (%d wrong), nothing was changed\n%w", path, n, err)}
 	}
-	return cfg, nil
+	return cfg, warnings, nil
 }

@@ -19,7 +19,8 @@ func newImport() *cobra.Command {
 			"'ha apply'. It means the same here, but for what is listed on standard error:\n" +
 			"  left out      it has no counterpart, and is not in the text\n" +
 			"  to mend       it is in the text, and 'ha config check' refuses it until you have mended it\n" +
-			"  differs       it is in the text, but does something else here\n" +
+			"  differs       it is in the text, but does something else here, or nothing\n" +
+			"  no effect     it is in the text, and tunes a part of Pacemaker that does not exist here\n" +
 			"  spelled out   the text says what Pacemaker does without being told\n" +
 			"Status and history in the CIB are not taken over, nor what Pacemaker writes into its options itself (dc-version and the like).\n" +
 			"Nothing is changed, and no cluster is needed. The exit code is 1 if something is left out, to mend, or differs.\n\n" +
@@ -58,7 +59,7 @@ type imported struct {
 
 func (x *imported) incomplete() bool {
 	for _, r := range x.Remarks {
-		if r.Kind != config.SpelledOut {
+		if r.Kind != config.SpelledOut && r.Kind != config.NoEffect {
 			return true
 		}
 	}
@@ -110,7 +111,7 @@ func readCIBText(file string) ([]byte, error) {
 
 // printRemarks lists remarks by kind, those that need a person first.
 func printRemarks(out io.Writer, remarks []config.Remark) {
-	for _, kind := range []config.RemarkKind{config.ToMend, config.LeftOut, config.Differs, config.SpelledOut} {
+	for _, kind := range []config.RemarkKind{config.ToMend, config.LeftOut, config.Differs, config.NoEffect, config.SpelledOut} {
 		title := kind
 		for _, r := range remarks {
 			if r.Kind != kind {

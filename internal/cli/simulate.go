@@ -176,9 +176,12 @@ func (o *simulateOptions) read(ctx context.Context, s *simulation, file string) 
 		s.of(state)
 		return nil
 	}
-	cfg, err := readConfig(file)
+	cfg, warnings, err := readConfig(file)
 	if err != nil {
 		return err
+	}
+	for _, w := range warnings {
+		s.Warnings = append(s.Warnings, w.Error())
 	}
 	s.config, s.status = cfg, freshStatus(cfg)
 	if o.status != "" {

@@ -16,6 +16,7 @@ const (
 	LeftOut    RemarkKind = "left out"    // it has no counterpart, and is not in the text
 	ToMend     RemarkKind = "to mend"     // it is in the text, which is refused until a person has mended it
 	Differs    RemarkKind = "differs"     // it is in the text, but this cluster does something else with it
+	NoEffect   RemarkKind = "no effect"   // it is in the text, and tunes a part of Pacemaker that does not exist here
 	SpelledOut RemarkKind = "spelled out" // the text says what Pacemaker does without being told
 )
 
@@ -96,6 +97,12 @@ func (a *adopter) config(name string) *cluster.Config {
 	c.OperationDefaults = a.sets("defaults", "property of operations", from.OperationDefaults, operationAttrs)
 	a.spellOutStickiness(c)
 	a.access(c)
+	for _, p := range Unacted(c) {
+		a.remark(Differs, p.At, "%s; %s", p.Text, p.Hint)
+	}
+	for _, p := range WithoutEffect(c) {
+		a.remark(NoEffect, p.At, "%s", p.Text)
+	}
 	if c.FencingEnabled() && len(c.FenceDevices()) == 0 {
 		a.remark(Differs, "cluster "+name, "fencing is on and there is no fence device: Pacemaker would start nothing; here services run, and those of a "+
 			"lost node wait for 'ha fence confirm'")
@@ -126,9 +133,6 @@ func (a *adopter) options() []cluster.AttrSet {
 func (a *adopter) node(n *cluster.Node) cluster.Node {
 	at := "node " + n.Name
 	out := cluster.Node{Name: n.Name, Kind: n.Kind, Score: a.value(at, "score", n.Score, score), Utilization: a.sets(at, "", n.Utilization, nil)}
-	if n.Kind != cluster.NodeCluster {
-		a.behindConnection(at)
-	}
 	out.Attributes = a.sets(at, "", n.Attributes, nil)
 	if len(out.Attributes) == 0 || !simple(out.Attributes[0]) {
 		return out
@@ -143,11 +147,6 @@ func (a *adopter) node(n *cluster.Node) cluster.Node {
 	}
 	slices.SortStableFunc(pairs, func(p, q cluster.NVPair) int { return rank(p) - rank(q) })
 	return out
-}
-
-// behindConnection remarks on what needs Pacemaker Remote.
-func (a *adopter) behindConnection(at string) {
-	a.remark(Differs, at, "nodes behind a connection (remote and guest nodes, bundles) are planned for, but not reached: nothing runs there")
 }
 
 func (a *adopter) tags() []cluster.Tag {
@@ -229,7 +228,6 @@ func (a *adopter) access(c *cluster.Config) {
 			alert.Recipients = append(alert.Recipients, r)
 		}
 		c.Alerts = append(c.Alerts, alert)
-		a.remark(Differs, at, "alerts are kept, but nobody is told; watch 'ha events --follow --json' instead")
 	}
 	for _, role := range a.from.ACLRoles {
 		role.Permissions = slices.Clone(role.Permissions)
@@ -239,9 +237,6 @@ func (a *adopter) access(c *cluster.Config) {
 		c.ACLRoles = append(c.ACLRoles, role)
 	}
 	c.ACLTargets = a.from.ACLTargets
-	if len(c.ACLRoles) > 0 {
-		a.remark(Differs, "role "+c.ACLRoles[0].ID, "access rules are kept, but not applied: who may use the socket may do everything")
-	}
 }
 
 // loosely reads a value as Pacemaker does: what follows a number is ignored.

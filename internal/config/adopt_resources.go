@@ -27,8 +27,6 @@ func (a *adopter) resource(from *cluster.Resource) cluster.Resource {
 		} else {
 			r.Meta = addPlain(r.Meta, first)
 		}
-	case from.Kind == cluster.Bundle:
-		a.behindConnection(at)
 	}
 	return r
 }
@@ -36,9 +34,6 @@ func (a *adopter) resource(from *cluster.Resource) cluster.Resource {
 func (a *adopter) common(at string, r, from *cluster.Resource) {
 	r.Params = a.sets(at, "", from.Params, nil)
 	r.Meta = a.sets(at, "meta-attribute", from.Meta, meta)
-	if cluster.Value(r.Meta, "remote-node") != "" || from.Agent.Provider == "pacemaker" && from.Agent.Type == "remote" {
-		a.behindConnection(at)
-	}
 }
 
 func (a *adopter) primitive(at string, from *cluster.Resource) cluster.Resource {

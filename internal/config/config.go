@@ -29,15 +29,22 @@ type Source struct {
 // Parse reads a configuration from one or more sources, in order. All errors
 // found are returned, joined, each an *Error.
 func Parse(sources ...Source) (*cluster.Config, error) {
+	cfg, _, err := Check(sources...)
+	return cfg, err
+}
+
+// Check is Parse, and also returns what a person should be warned of: what is
+// accepted, and does not do here what it says.
+func Check(sources ...Source) (cfg *cluster.Config, warnings []*Error, err error) {
 	parser := hclparse.NewParser()
 	r := newReader()
 	var bodies []hcl.Body
 	for _, s := range sources {
 		if len(s.Text) > MaxSource {
-			return nil, fmt.Errorf("%s: %d bytes, at most %d are read", s.Name, len(s.Text), MaxSource)
+			return nil, nil, fmt.Errorf("%s: %d bytes, at most %d are read", s.Name, len(s.Text), MaxSource)
 		}
 		if err := checkNesting(s); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		var f *hcl.File
 		var diags hcl.Diagnostics
@@ -60,12 +67,12 @@ func Parse(sources ...Source) (*cluster.Config, error) {
 		}
 	}
 	if r.diags.HasErrors() {
-		return nil, r.errors()
+		return nil, nil, r.errors()
 	}
-	return r.cfg, nil
+	return r.cfg, r.warnings(), nil
 }
 
-// Error is one thing wrong with a configuration.
+// Error is one thing wrong with a configuration, or to be warned of.
 type Error struct {
 	File    string `json:"file,omitempty"`
 	Line    int    `json:"line,omitempty"` // 1-based; 0 unknown

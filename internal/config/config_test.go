@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -135,6 +136,76 @@ func TestErrors(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWarnings: what is accepted and not acted on is named with its place, and what
+// does what it says is not.
+func TestWarnings(t *testing.T) {
+	text := `cluster "web" {
+  enable_acl           = true
+  stonith_max_attempts = 3
+  batch_limit          = 4
+}
+node "far" { kind = "remote" }
+node "near" {}
+resource "web" {
+  agent = "systemd:nginx"
+  op "monitor" {
+    interval    = "10s"
+    start_delay = "5s"
+  }
+}
+resource "guest" {
+  agent = "ocf:heartbeat:VirtualDomain"
+  meta  = { remote_node = "inner" }
+}
+template "link" { agent = "ocf:pacemaker:remote" }
+bundle "box" {
+  engine = "podman"
+  image  = "httpd"
+}
+alert "mail" { path = "/usr/local/bin/mail" }
+role "reader" {
+  allow "read" { xpath = "/cib" }
+}
+user "joe" { roles = ["reader"] }
+user_group "staff" { roles = ["reader"] }
+`
+	_, warnings, err := Check(Source{Name: "t.hcl", Text: []byte(text)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, w := range warnings {
+		got = append(got, w.Error())
+	}
+	want := []string{
+		"t.hcl:2:3: cluster web: nobody's access is limited",
+		"t.hcl:3:3: cluster web: fencing_max_attempts has no effect: ",
+		"t.hcl:6:14: node far: nothing will run on the node behind this connection",
+		"t.hcl:12:5: resource web: start_delay has no effect: ",
+		"t.hcl:17:3: resource guest: nothing will run on the node behind this connection",
+		"t.hcl:19:19: template link: nothing will run on the node behind this connection",
+		"t.hcl:20:1: bundle box: nothing will run in this bundle",
+		"t.hcl:24:1: alert mail: no alert will be sent",
+		"t.hcl:25:1: role reader: nobody's access is limited",
+		"t.hcl:28:1: user joe: nobody's access is limited",
+		"t.hcl:29:1: user_group staff: nobody's access is limited",
+	}
+	if !slices.EqualFunc(got, want, strings.HasPrefix) {
+		t.Errorf("warnings:\n%s\nwant, each the beginning of one:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+
+	// Nothing that a person writes by the HOWTO is warned of.
+	howto := `cluster "web" { detection = "normal" }
+node "w" { witness = true }
+resource "vip" {
+  agent  = "ha:ip"
+  params = { address = "10.0.1.100/24" }
+}`
+	if _, warnings, err := Check(Source{Name: "t.hcl", Text: []byte(howto)}); err != nil || len(warnings) > 0 {
+		t.Errorf("%v %v", warnings, err)
 	}
 }
 

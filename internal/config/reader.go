@@ -57,13 +57,15 @@ func (r *reader) errorf(at hcl.Range, hint, format string, args ...any) {
 
 // problem reports what Validate found, at the place that it is about.
 func (r *reader) problem(p Problem) {
-	for _, at := range []string{p.At + "." + p.Member, p.At} {
-		if rng, ok := r.where[at]; ok {
-			r.errorf(rng, p.Hint, "%s: %s", p.At, p.Text)
-			return
-		}
+	r.errorf(r.rangeOf(p), p.Hint, "%s: %s", p.At, p.Text)
+}
+
+// rangeOf is the place that a problem is about.
+func (r *reader) rangeOf(p Problem) hcl.Range {
+	if rng, ok := r.where[p.At+"."+p.Member]; ok {
+		return rng
 	}
-	r.errorf(hcl.Range{}, p.Hint, "%s: %s", p.At, p.Text)
+	return r.where[p.At]
 }
 
 func (r *reader) errors() error {

@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 	"strings"
 
@@ -30,8 +32,8 @@ file("PATH") as an agent's parameter stays a reference: the file is read on the 
 		blockReference(&b, t.name, t.labels, t.read)
 	}
 	b.WriteString(`
-A ` + "`colocation`, an `order` and a `ticket`" + ` hold ` + "`set`" + ` blocks as a location does, in place of single resources. What ` + "`alert`, `role`, `user` and `user_group`" + ` say
-is kept, and not acted on yet; resources on nodes behind a connection (` + "`kind = \"remote\"`, `remote_node`" + `, bundles) are planned, but nothing runs there yet.
+A ` + "`colocation`, an `order` and a `ticket`" + ` hold ` + "`set`" + ` blocks as a location does, in place of single resources. What is accepted and not acted on is
+[at the end](#accepted-and-not-acted-on).
 
 Every map of values (` + "`params`, `meta`, `attributes`, `utilization`, options, defaults" + `) has a block form with a condition:
 
@@ -57,7 +59,33 @@ Among the blocks of one parent the one with the highest score wins, name by name
 	names(&b, "Resource meta-attributes (`meta`)", meta)
 	names(&b, "Operations (block `op \"NAME\"`)", operationAttrs)
 	b.WriteString("Operations are " + strings.Join(operationNames, ", ") + ".\n\n## Rules\n\n```\n" + ruleGrammar + "```\n")
+	unactedReference(&b)
 	return b.String()
+}
+
+// unactedReference lists what is accepted and does not do here what it says.
+func unactedReference(b *strings.Builder) {
+	b.WriteString(`
+## Accepted, and not acted on
+
+So that a configuration of Pacemaker's can be taken over as it is, some of what it may say is kept, though this cluster does not act on it. ` +
+		"`ha config check`,\n`ha plan`, `ha apply` and `ha simulate`" + ` warn of it, with the place; of the first table ` + "`ha status`" + ` does so, too.
+
+| what | what to know |
+|---|---|
+`)
+	for _, u := range allUnacted {
+		fmt.Fprintf(b, "| %s | %s; %s |\n", u.what, u.text, u.hint)
+	}
+	for _, table := range []struct {
+		title string
+		names map[string]string
+	}{{"cluster option without effect", withoutEffect}, {"operation's option without effect", operationsWithoutEffect}} {
+		fmt.Fprintf(b, "\n| %s | what happens instead |\n|---|---|\n", table.title)
+		for _, name := range slices.Sorted(maps.Keys(table.names)) {
+			fmt.Fprintf(b, "| `%s` | %s |\n", scored(name), table.names[name])
+		}
+	}
 }
 
 // inner are the blocks within blocks, in the order in which they are read; blocks

@@ -142,6 +142,7 @@ func (c *body) operations() []cluster.Operation {
 			default:
 				if p, ok := o.operationPair(e); ok {
 					op.Attrs = append(op.Attrs, p)
+					c.where[c.at+".op "+name] = e.rng
 				}
 			}
 		}

@@ -128,6 +128,7 @@ func (r *reader) cluster(b *hcl.Block) {
 		if name != "detection" && name != "watchdog" {
 			if p, ok := c.option(entry{name: name, value: c.text(name), rng: c.content.Attributes[name].Range}); ok {
 				pairs = append(pairs, p)
+				r.where[c.at+"."+scored(p.Name)] = c.content.Attributes[name].Range // whatever the spelling
 			}
 		}
 	}

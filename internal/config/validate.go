@@ -279,13 +279,9 @@ func (v *validator) access() {
 		roles[r.ID] = true
 	}
 	for _, t := range v.cfg.ACLTargets {
-		at := "user " + t.ID
-		if t.Group {
-			at = "user_group " + t.ID
-		}
 		for _, r := range t.Roles {
 			if !roles[r] {
-				v.add(at, "roles", "", "role %q is not defined", r)
+				v.add(targetTitle(t), "roles", "", "role %q is not defined", r)
 			}
 		}
 	}
