@@ -107,6 +107,8 @@ type operation struct {
 	timeout   int64              // ms; -1: unset
 	config    *cluster.Operation // as written
 	attrs     map[string]string  // properties, strongest first merged: element, meta blocks, op_defaults
+	varies    bool               // properties depend on rules, so that they may differ by node
+	onNode    map[*node]*operation
 }
 
 // notifications are the points and actions around one task of a clone

@@ -27,7 +27,7 @@ func (rn *run) newActionAs(r *resource, key, task string, interval int64, n *nod
 		if r != nil {
 			r.addAction(a)
 			if interval != 0 {
-				a.op = rn.operation(r, task, interval)
+				a.op = rn.operation(r, task, interval, n)
 			}
 		}
 	}

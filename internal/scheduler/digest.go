@@ -49,7 +49,7 @@ func (rn *run) operationParams(r *resource, n *node, task string, interval int64
 		}
 	}
 	if interval > 0 {
-		params["CRM_meta_timeout"] = strconv.FormatInt(rn.timeout(r, task, interval), 10)
+		params["CRM_meta_timeout"] = strconv.FormatInt(rn.timeout(r, task, interval, n), 10)
 	}
 	return params, own
 }

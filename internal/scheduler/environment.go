@@ -19,7 +19,7 @@ type execution struct {
 }
 
 // execKey tells executions of one resource apart. The node counts only where
-// parameters depend on it.
+// parameters or properties of the operation may depend on it.
 type execKey struct {
 	task     string
 	interval int64
@@ -41,14 +41,14 @@ func (rn *run) describeExecution(a *action, out *Action) {
 func (rn *run) executionOf(a *action) *execution {
 	r := a.resource
 	key := execKey{task: a.task, interval: a.interval}
-	if rn.paramsVary(r) {
+	if rn.paramsVary(r) || rn.operation(r, a.task, a.interval, nil).varies {
 		key.node = a.node
 	}
 	if x := r.executions[key]; x != nil {
 		return x
 	}
 	params, _ := rn.operationParams(r, a.node, a.task, a.interval)
-	x := &execution{timeout: rn.timeout(r, a.task, a.interval)}
+	x := &execution{timeout: rn.timeout(r, a.task, a.interval, a.node)}
 	x.digest = digest(params, nil)
 	delete(params, "CRM_meta_timeout")
 	if p := r.replicaOfChild(); p != nil && p.addr != "" {
@@ -57,7 +57,7 @@ func (rn *run) executionOf(a *action) *execution {
 	x.params = pairs(params)
 
 	env := map[string]string{}
-	for name, value := range rn.operation(r, a.task, a.interval).attrs {
+	for name, value := range rn.operation(r, a.task, a.interval, a.node).attrs {
 		env[strings.ReplaceAll(name, "-", "_")] = value
 	}
 	env["name"] = a.task

@@ -11,7 +11,7 @@ import (
 // failed takes in an operation that failed (SEMANTICS 9).
 func (u *historyReader) failed(e *event) {
 	rn, r := u.run, u.resource
-	policy, after := rn.onFail(r, e.Operation, e.IntervalMS)
+	policy, after := rn.onFail(r, e.Operation, e.IntervalMS, u.node)
 	switch {
 	case e.status == statusNotInstalled:
 		if policy == failIgnore {

@@ -16,7 +16,7 @@ func (rn *run) evaluateOperations(r *resource) {
 		if c == nil || c.Name == "" {
 			continue
 		}
-		op := rn.evaluateOperation(r, c.Name, parseDuration(c.Interval), c)
+		op := rn.evaluateOperation(r, c.Name, parseDuration(c.Interval), c, nil)
 		for _, other := range r.ops {
 			if op.interval != 0 && other.name == op.name && other.interval == op.interval {
 				op.duplicate, other.duplicate = true, true
@@ -28,11 +28,13 @@ func (rn *run) evaluateOperations(r *resource) {
 
 // evaluateOperation merges the properties of an operation, strongest first:
 // those of the element, of its blocks, and the defaults. c is nil for an
-// operation that is not configured.
-func (rn *run) evaluateOperation(r *resource, name string, interval int64, c *cluster.Operation) *operation {
+// operation that is not configured. Rules see the attributes of n, and with nil
+// every attribute as unset.
+func (rn *run) evaluateOperation(r *resource, name string, interval int64, c *cluster.Operation, n *node) *operation {
 	op := &operation{name: name, interval: interval, config: c, enabled: true, timeout: -1}
 	op.attrs = make(map[string]string, 4)
-	ctx := ruleContext{agent: &r.agent, opName: name, interval: interval, resource: r}
+	op.varies = rn.ruled(rn.config.OperationDefaults) || c != nil && rn.ruled(c.Meta)
+	ctx := ruleContext{node: n, agent: &r.agent, opName: name, interval: interval, resource: r}
 	if c != nil {
 		op.id = c.ID
 		for _, p := range c.Attrs {
@@ -66,16 +68,34 @@ func (r *resource) configuredOperation(name string, interval int64, disabledToo 
 	return nil
 }
 
-// operation returns the configured operation, disabled or not, or for one that
-// is not configured what the defaults say of it; never nil.
-func (rn *run) operation(r *resource, task string, interval int64) *operation {
-	if op := r.configuredOperation(task, interval, true); op != nil {
+// operation returns the configured operation as it is on n (nil: wherever),
+// disabled or not, or for one that is not configured what the defaults say of it;
+// never nil.
+func (rn *run) operation(r *resource, task string, interval int64, n *node) *operation {
+	op := r.configuredOperation(task, interval, true)
+	if op == nil {
+		op = rn.unconfiguredOperation(r, task, interval)
+	}
+	if !op.varies || n == nil {
 		return op
 	}
+	on := op.onNode[n]
+	if on == nil {
+		on = rn.evaluateOperation(r, op.name, op.interval, op.config, n)
+		if op.onNode == nil {
+			op.onNode = map[*node]*operation{}
+		}
+		op.onNode[n] = on
+	}
+	return on
+}
+
+// unconfiguredOperation is what the defaults say of an operation.
+func (rn *run) unconfiguredOperation(r *resource, task string, interval int64) *operation {
 	key := opKey{task, interval, r.agent}
 	op := rn.defaultOps[key]
 	if op == nil {
-		op = rn.evaluateOperation(r, task, interval, nil)
+		op = rn.evaluateOperation(r, task, interval, nil, nil)
 		if rn.defaultOps == nil {
 			rn.defaultOps = map[opKey]*operation{}
 		}
@@ -91,15 +111,15 @@ type opKey struct {
 	agent    cluster.Agent
 }
 
-// timeout is how long an operation may take, in ms.
-func (rn *run) timeout(r *resource, task string, interval int64) int64 {
+// timeout is how long an operation may take on n, in ms.
+func (rn *run) timeout(r *resource, task string, interval int64, n *node) int64 {
 	probe := task == taskMonitor && interval == 0
 	if r.isFence && (probe || task == taskStart) {
-		if t, set := rn.params(r, nil)["pcmk_monitor_timeout"]; set {
+		if t, set := rn.params(r, n)["pcmk_monitor_timeout"]; set {
 			return parseDuration(t)
 		}
 	}
-	op := rn.operation(r, task, interval)
+	op := rn.operation(r, task, interval, n)
 	if probe && !op.ownTimeout() {
 		if m := r.mostFrequentMonitor(); m != nil {
 			if t := m.config.Attr("timeout"); t != "" {
@@ -143,10 +163,10 @@ func (r *resource) mostFrequentMonitor() *operation {
 	return best
 }
 
-// onFail is what to do when an operation fails, and the role after that
+// onFail is what to do when an operation fails on n, and the role after that
 // (SEMANTICS 6).
-func (rn *run) onFail(r *resource, task string, interval int64) (onFail, role) {
-	policy := rn.failurePolicy(r, task, interval)
+func (rn *run) onFail(r *resource, task string, interval int64, n *node) (onFail, role) {
+	policy := rn.failurePolicy(r, task, interval, n)
 	after := roleStarted
 	switch {
 	case policy == failStop, policy == failResetRemote && r.reconnect > 0:
@@ -157,8 +177,8 @@ func (rn *run) onFail(r *resource, task string, interval int64) (onFail, role) {
 	return policy, after
 }
 
-func (rn *run) failurePolicy(r *resource, task string, interval int64) onFail {
-	op := rn.operation(r, task, interval)
+func (rn *run) failurePolicy(r *resource, task string, interval int64, n *node) onFail {
+	op := rn.operation(r, task, interval, n)
 	text := op.attrs["on-fail"]
 	if text == "" && task == taskDemote {
 		for _, m := range r.ops {
