@@ -45,6 +45,8 @@ func (rn *run) initialScoresOf(r *resource) {
 		switch {
 		case !rn.options.symmetric && !guestConnection:
 			r.allowed[i] = absent
+		case n.isBundle() && r.index < n.readBefore:
+			r.allowed[i] = -infinity
 		case n.isBundle(): // open to what is inside only: confineReplicas
 			r.allowed[i] = absent
 		default:

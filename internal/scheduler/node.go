@@ -38,6 +38,7 @@ type node struct {
 
 	// Remote, guest and bundle nodes.
 	connection    *resource                 // the primitive whose start makes the node online
+	readBefore    int                       // of a bundle node that the configuration lists: how many resources were read before it was known for one
 	requiresReset bool                      // remote_requires_reset: recover by its container or by fencing
 	wasFenced     bool                      // node_fenced: fenced since the connection was last seen
 	failures      map[string][]failureCount // by resource name without instance number

@@ -105,8 +105,13 @@ func (rn *run) readReplica(r *resource, rep *replica) {
 	if b.spec.ControlPort != "" {
 		g.port = b.spec.ControlPort
 	}
+	before := 0
+	if rn.node(name) != nil {
+		before = len(rn.all)
+	}
 	rep.connection = rn.readResource(connectionConfig(g), r, "", nil)
 	rep.node = rn.connectedNode(name, cluster.NodeBundle)
+	rep.node.readBefore = before
 	rep.node.score = -infinity
 	rep.node.connection = rep.connection
 	rep.connection.remoteName = name
