@@ -350,7 +350,7 @@ func (c *Core) hearer(name string) string {
 			continue
 		}
 		for _, h := range v.Packet.Heard {
-			if h.Node == name && h.Links != 0 {
+			if h.Node == name {
 				return v.Node
 			}
 		}

@@ -116,6 +116,8 @@ func (w *World) begin(f Fault) {
 		w.cut(f, a, b, true)
 	case "link down":
 		w.cut(f, w.others(-1), w.others(-1), true)
+	case "stuck stream":
+		w.stuckStream(f)
 	case "carrier":
 		w.cut(f, []int{f.Host}, w.others(f.Host), true)
 		h.carrier(f.Link, false)
@@ -387,6 +389,18 @@ func (w *World) cut(f Fault, from, to []int, both bool) {
 		w.each(f, from, to, func(p *path) { p.cut += by })
 		if both {
 			w.each(f, to, from, func(p *path) { p.cut += by })
+		}
+	}
+	change(1)
+	w.ending(f.For, func() { change(-1) })
+}
+
+// stuckStream lets streams between two hosts stand still, while heartbeats pass.
+func (w *World) stuckStream(f Fault) {
+	change := func(by int) {
+		w.each(f, []int{f.Host}, []int{f.Peer}, func(p *path) { p.mute += by })
+		if f.Text == "both ways" {
+			w.each(f, []int{f.Peer}, []int{f.Host}, func(p *path) { p.mute += by })
 		}
 	}
 	change(1)

@@ -276,6 +276,7 @@ func (h *Host) round() {
 		if to == nil {
 			continue
 		}
+		p.StreamAge = w.net.age(h, to)
 		for link := range w.net.paths {
 			d.sequence++
 			p.Sequence = d.sequence

@@ -34,7 +34,7 @@ var Wanted = []string{
 	"fault cut one way", "fault isolate one way", "fault split", "fault link down", "fault carrier", "fault loss", "fault flap",
 	"datagram duplicated", "datagram out of order", "message late", "stream moved to another link",
 	"order of an older term", "order overtaken by a report", "order for a former life",
-	"power lost in a sync", "store torn", "bit rot", "disk set back", "write failed", "heartbeats held back",
+	"power lost in a sync", "store torn", "bit rot", "disk set back", "write failed", "heartbeats held back", "stream stands still",
 	"fence device called", "fence device failed", "fence device slow", "fencing result after its daemon", "fencing hit a later life",
 	"storage cut", "node unfenced", "supply switched off", "supply switched on",
 	"went on alone by the vote", "quorum forced by people", "node dropped its state", "given up without quorum", "watchdog fired", "watchdog deadline",

@@ -26,9 +26,9 @@ var mix = []struct {
 // planFaults draws the faults of a run: those of the mix and, in every second run,
 // a few that bring about what the mix would hardly meet.
 func planFaults(s Shape, length time.Duration, rng, rare *rand.Rand) []Fault {
-	faults := mixed(s, length, rng)
+	faults := slices.Concat(mixed(s, length, rng), stuckStreams(s, length))
 	if rare.IntN(2) == 0 {
-		return faults
+		return inOrder(faults)
 	}
 	for range 1 + int(length/(2*time.Minute)) {
 		f := Fault{At: time.Duration(rare.Int64N(int64(length))), Kind: rareKinds[rare.IntN(len(rareKinds))], Host: rare.IntN(s.Nodes), Link: -1}
@@ -36,7 +36,28 @@ func planFaults(s Shape, length time.Duration, rng, rare *rand.Rand) []Fault {
 		f.aim(rare)
 		faults = append(faults, f)
 	}
+	return inOrder(faults)
+}
+
+func inOrder(faults []Fault) []Fault {
 	slices.SortStableFunc(faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
+	return faults
+}
+
+// stuckStreams gives every fourth run streams that stand still. They are drawn by
+// themselves: what else a seed makes stays as it was.
+func stuckStreams(s Shape, length time.Duration) (faults []Fault) {
+	rng := rand.New(rand.NewPCG(s.Seed, 6))
+	if s.Nodes < 2 || rng.IntN(4) > 0 {
+		return nil
+	}
+	for range 1 + int(length/(2*time.Minute)) {
+		f := Fault{Kind: "stuck stream", At: time.Duration(rng.Int64N(int64(length))), Host: rng.IntN(s.Nodes), Link: rng.IntN(s.Links+1) - 1}
+		f.Peer = (f.Host + 1 + rng.IntN(s.Nodes-1)) % s.Nodes
+		f.For = time.Second + time.Duration(rng.Int64N(int64(15*time.Second)))
+		f.Text = []string{"", "both ways"}[rng.IntN(2)]
+		faults = append(faults, f)
+	}
 	return faults
 }
 

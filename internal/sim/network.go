@@ -3,12 +3,14 @@ package sim
 import (
 	"time"
 
+	"linuxha/internal/cluster"
 	"linuxha/internal/core/event"
 )
 
 // path is one direction between two hosts on one link.
 type path struct {
 	cut   int           // how many faults cut it
+	mute  int           // how many faults make its streams stand still: what they take is not delivered
 	loss  float64       // probability that a datagram is lost
 	delay time.Duration // added to the usual
 	dup   float64       // probability that a datagram comes twice
@@ -28,8 +30,10 @@ type network struct {
 // link at a time, and takes a moment to move to another.
 type stream struct {
 	link  int
-	ready time.Duration // not before: it is being set up again
-	last  time.Duration // when the newest message arrives: the order is kept
+	ready time.Duration   // not before: it is being set up again
+	last  time.Duration   // when the newest message arrives: the order is kept
+	held  []event.Message // taken, and not delivered: the stream stands still
+	owed  time.Duration   // since when, if something is held
 }
 
 func (n *network) init(w *World) {
@@ -128,6 +132,64 @@ func (n *network) message(from, to *Host, m event.Message) {
 		w.count("message lost")
 		return
 	}
+	if n.paths[s.link][from.index][to.index].mute > 0 || len(s.held) > 0 {
+		n.hold(from, to, m)
+		return
+	}
+	n.carry(from, to, m)
+}
+
+// hold keeps a message in a stream that stands still, as everything behind it.
+func (n *network) hold(from, to *Host, m event.Message) {
+	w, s := n.w, &n.streams[from.index][to.index]
+	if s.held = append(s.held, m); len(s.held) > 1 {
+		return
+	}
+	s.owed = w.now
+	w.count("stream stands still")
+	life, receiver := from.life, to.life
+	d := cluster.Detection{Preset: w.shape.Preset}
+	patience := d.Resolve().DeadTime / 2
+	var look func()
+	look = func() {
+		if from.life != life || to.life != receiver || len(s.held) == 0 {
+			return // the connection is gone, and reset made a new stream
+		}
+		if n.paths[s.link][from.index][to.index].mute > 0 {
+			for l := range n.paths {
+				if w.now-s.owed > patience && n.paths[l][from.index][to.index].mute == 0 && n.works(l, from.index, to.index) {
+					s.link, s.ready = l, w.now+w.between(20*time.Millisecond, 400*time.Millisecond)
+					w.count("stream moved to another link")
+					break
+				}
+			}
+			w.after(w.between(20*time.Millisecond, 100*time.Millisecond), look)
+			return
+		}
+		if s.ready > w.now {
+			w.after(s.ready-w.now, look)
+			return
+		}
+		held := s.held
+		s.held = nil
+		for _, m := range held {
+			n.carry(from, to, m)
+		}
+	}
+	w.after(w.between(20*time.Millisecond, 100*time.Millisecond), look)
+}
+
+// age is how long a stream has owed an answer.
+func (n *network) age(from, to *Host) time.Duration {
+	if s := &n.streams[from.index][to.index]; len(s.held) > 0 {
+		return n.w.now - s.owed
+	}
+	return 0
+}
+
+// carry lets a message travel over the link that the stream uses.
+func (n *network) carry(from, to *Host, m event.Message) {
+	w, s := n.w, &n.streams[from.index][to.index]
 	m = n.encoded(from, to, m)
 	p := &n.paths[s.link][from.index][to.index]
 	d := n.latency(p)

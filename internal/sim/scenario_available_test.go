@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -291,4 +292,52 @@ func TestWitnessStops(t *testing.T) {
 		s.host(3).start()
 		s.await(20, "all well", func() bool { return s.well() == "" })
 	})
+}
+
+// TestAStuckStream: a stream takes messages and delivers none, while the heartbeats
+// pass. It moves to another link where there is one; else who gets no messages is
+// as lost as if it were silent, and what it ran is recovered.
+func TestAStuckStream(t *testing.T) {
+	mute := func(s *stage, a, b, by int, links ...int) {
+		for _, l := range links {
+			s.net.paths[l][a-1][b-1].mute += by
+		}
+	}
+	t.Run("another link", func(t *testing.T) {
+		play(t, shape(3), func(s *stage) {
+			l := s.leader()
+			f := l%3 + 1
+			mute(s, l, f, 1, s.net.streams[l-1][f-1].link)
+			if r := s.wish(l, online("n1")); r.Err != nil {
+				t.Errorf("%v: %v", s, r.Err)
+			}
+			s.await(2, "the follower has it", func() bool { return s.host(f).daemon.state.Index >= s.host(l).daemon.state.Index })
+			s.never(10, "a node is lost though another link delivers", func() bool { return s.well() != "" })
+		})
+	})
+	for _, nodes := range []int{2, 3, 5} {
+		for _, both := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%d nodes, both ways: %t", nodes, both), func(t *testing.T) {
+				t.Parallel()
+				play(t, shape(nodes), func(s *stage) {
+					l := s.leader()
+					f := l%nodes + 1
+					boots := s.host(f).boots + s.host(l).boots
+					mute(s, l, f, 1, 0, 1)
+					if both {
+						mute(s, f, l, 1, 0, 1)
+					}
+					// Not heard for 4 s, and a second for its fencing.
+					s.await(12, "one of them is fenced", func() bool { return s.host(f).boots+s.host(l).boots > boots || !s.host(f).power || !s.host(l).power })
+					if nodes > 2 || !both { // two that shot each other wait until each hears what the other says
+						s.await(12, "all is served", func() bool { return s.leader() > 0 && s.served() })
+					}
+					mute(s, l, f, -1, 0, 1)
+					if both {
+						mute(s, f, l, -1, 0, 1)
+					}
+				})
+			})
+		}
+	}
 }

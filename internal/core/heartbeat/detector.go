@@ -409,7 +409,8 @@ func (d *Detector) Links(now time.Duration, name string) []LinkView {
 // Heard returns what our own heartbeats say of whom we hear, by name.
 func (d *Detector) Heard(now time.Duration) []Heard { return d.AppendHeard(nil, now) }
 
-// AppendHeard appends to list what Heard returns.
+// AppendHeard appends to list what Heard returns. A peer whose stream to us stands
+// still is heard on no link that counts: so it learns that we are as good as lost to it.
 func (d *Detector) AppendHeard(list []Heard, now time.Duration) []Heard {
 	for _, x := range d.peers {
 		h := Heard{Node: x.name, Counter: x.last.Counter}
@@ -418,9 +419,13 @@ func (d *Detector) AppendHeard(list []Heard, now time.Duration) []Heard {
 				h.Links |= 1 << i
 			}
 		}
-		if h.Links != 0 {
-			list = append(list, h)
+		if h.Links == 0 {
+			continue
 		}
+		if x.last.StreamAge > d.times.Stall {
+			h.Links = 0
+		}
+		list = append(list, h)
 	}
 	return list
 }

@@ -231,3 +231,21 @@ func TestLossIsCounted(t *testing.T) {
 		t.Errorf("loss %.2f, want a quarter", loss)
 	}
 }
+
+// Whose messages do not arrive is named without a link, so that it does not go on
+// counting on us.
+func TestAStuckStreamIsTold(t *testing.T) {
+	s := newScript(t)
+	s.beats(time.Second, 1, 1)
+	for _, x := range []struct {
+		age   time.Duration
+		links uint8
+	}{{3 * time.Second, 1}, {5 * time.Second, 0}, {0, 1}} {
+		p := s.packet(1)
+		p.StreamAge = x.age
+		s.d.Received(s.now, 0, &p)
+		if h := s.d.Heard(s.now); len(h) != 1 || h[0].Links != x.links {
+			t.Errorf("stream stands for %v: %+v, want links %b", x.age, h, x.links)
+		}
+	}
+}

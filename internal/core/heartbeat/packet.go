@@ -73,5 +73,5 @@ type Ancestor struct {
 type Heard struct {
 	Node    string
 	Counter uint64 // of the incarnation heard
-	Links   uint8  // bit i: link i
+	Links   uint8  // bit i: link i; 0: its messages do not arrive, though its heartbeats do
 }
