@@ -41,8 +41,9 @@ func Derive(s *cluster.State, l *event.Local, extra []Warning, now time.Time) *S
 	v.Warnings = append(warnings(s, v), extra...)
 	if l.Forked != "" {
 		v.Warnings = append([]Warning{{
-			Code: "two-histories", Severity: "error", Text: l.Forked + "; nothing is granted here until you have decided which one counts",
-			Hint: "on the node whose history is to go: stop the daemon and what it ran, empty " + stateDirectory + " and /etc/ha, and join anew (ha join)",
+			Code: "two-histories", Severity: "error", Text: l.Forked,
+			Hint: "decide which side counts; on every node of the other one: systemctl stop ha (its services stop with it), empty " + stateDirectory +
+				" and /etc/ha, then ha join with a token of the side that stays (ha token there)",
 		}}, v.Warnings...)
 	}
 	return v

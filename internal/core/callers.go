@@ -158,7 +158,7 @@ func (c *Core) orderAnswered(from cluster.Incarnation, r *event.FenceResult) {
 	}
 	c.confirmThen(func() {
 		f := c.fencingByID(o.call.ID)
-		if !slices.Contains(c.lead.orders, o) || o.begun || f == nil || !f.Open() {
+		if !slices.Contains(c.lead.orders, o) || o.begun || f == nil || !f.Open() || c.spares(f) {
 			return
 		}
 		o.begun, o.until = true, c.now.Mono+o.call.Delay+o.call.Timeout+2*c.detector.Times().Dead+callSlack

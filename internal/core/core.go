@@ -70,8 +70,8 @@ type Core struct {
 	two       pairing
 	helping   []*help
 	graces    map[string]time.Duration // announced restarts of daemons: until when silence is no loss
-	forked    string                   // node that is heard and whose history and ours have parted
-	forkedWhy string                   // in words
+	parted    map[string]parting       // by node: histories of this cluster that are heard and have parted from ours
+	partedWhy string                   // in words
 	toldStale time.Duration            // before which no node is told anew that its state is old
 
 	lastPacket  *event.Heartbeat
@@ -102,7 +102,7 @@ func New(o Options) (*Core, error) {
 	c := &Core{
 		options: o, now: o.Now, started: o.Now.Mono, random: random(o.Seed),
 		identity: id, state: &cluster.State{}, names: map[uint64]string{}, carriers: map[int]bool{},
-		engine: transition.New(), fences: fencing.New(), two: pairing{vote: fencing.New()}, graces: map[string]time.Duration{},
+		engine: transition.New(), fences: fencing.New(), two: pairing{vote: fencing.New()}, graces: map[string]time.Duration{}, parted: map[string]parting{},
 	}
 	if reason := unusable(&o); reason != "" {
 		c.exit(event.Exit{Code: 1, Rejoin: true, Reason: reason})

@@ -108,7 +108,7 @@ func (c *Core) elect() {
 	if m := c.state.Member(c.self.Node); m != nil && c.state.IsWitness(m) && mutant.Is("a witness never campaigns") {
 		return
 	}
-	if !c.raft.IsVoter(c.identity.RaftID) || !c.hearsMajority() || c.leave.asked || len(c.two.unsure) > 0 || c.forked != "" {
+	if !c.raft.IsVoter(c.identity.RaftID) || !c.hearsMajority() || c.leave.asked || len(c.two.unsure) > 0 {
 		e.due = 0
 		return
 	}

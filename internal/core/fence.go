@@ -15,7 +15,7 @@ import (
 // none may or can begin.
 func (c *Core) beginFencing(m *cluster.Member, reason string) *cluster.FenceBegin {
 	action := c.fenceAction()
-	if !c.state.Config.FencingEnabled() || c.state.OpenFencing(m.Name) != nil || !c.fences.MayBegin(c.now.Mono, m.Name, action) {
+	if c.frozen() || !c.state.Config.FencingEnabled() || c.state.OpenFencing(m.Name) != nil || !c.fences.MayBegin(c.now.Mono, m.Name, action) {
 		return nil
 	}
 	if len(fencing.Routes(c.state, m.Name, action)) == 0 || c.tooMany(m.Name) {
@@ -103,13 +103,17 @@ func (c *Core) leadFencing() {
 	}
 	c.endPointless()
 	for _, id := range c.fences.Due(now, c.callers) {
-		if f := c.fencingByID(id); f != nil && f.Target.Node == c.self.Node && f.Action != "on" {
+		f := c.fencingByID(id)
+		if f != nil && f.Target.Node == c.self.Node && f.Action != "on" {
 			continue // doLead hands over
+		}
+		if f != nil && c.spares(f) {
+			continue
 		}
 		c.confirmThen(func() {
 			// What the majority took back meanwhile is not shot, nor what this leader has
 			// decided to end: the next life may be admitted as soon as that is committed.
-			if f := c.fencingByID(id); f == nil || !f.Open() || c.ending(id) {
+			if f := c.fencingByID(id); f == nil || !f.Open() || c.ending(id) || c.spares(f) {
 				return
 			}
 			if call := c.fences.Call(id); call != nil {
@@ -138,6 +142,10 @@ func (c *Core) leadFencing() {
 	}
 	c.learnDevices()
 }
+
+// spares tells whether no device is called for f, since another history of this
+// cluster is heard: people decide first, and may fence for that.
+func (c *Core) spares(f *cluster.Fencing) bool { return c.frozen() && f.Requested == "" }
 
 // fencedKey names the wish that ends a fencing.
 func fencedKey(id uint64) string { return "fenced/" + strconv.FormatUint(id, 10) }

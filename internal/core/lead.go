@@ -123,7 +123,7 @@ func (c *Core) watchLeadership() {
 // mayLead tells whether the node that Raft calls the leader still counts as one,
 // though a delay of its own may keep it from acting for a moment.
 func (c *Core) mayLead() bool {
-	return (c.hearsMajority() || mutant.Is("renew leases without a majority")) && c.forked == ""
+	return c.hearsMajority() || mutant.Is("renew leases without a majority")
 }
 
 // assume begins to lead in a new term. The election was a majority's word.
@@ -214,6 +214,9 @@ func (c *Core) doLead() {
 		}
 		c.reviewVoters()
 		c.reviewFormat()
+		if c.frozen() {
+			c.alarm("histories/"+c.partedWhy, "", c.partedWhy)
+		}
 		c.leadFencing()
 		c.leadTransition()
 		c.leadRequests()

@@ -62,7 +62,7 @@ func (c *Core) keepLeaving() {
 			return
 		}
 		c.exit(event.Exit{Reason: "restart: services go on"})
-	case c.lead.active || c.leaderHeard() && !c.raft.Leads():
+	case (c.lead.active || c.leaderHeard() && !c.raft.Leads()) && !c.frozen(): // then no leader has anything stopped
 		l.led = c.now.Mono
 		if l.alone {
 			l.alone = false

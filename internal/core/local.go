@@ -24,7 +24,7 @@ type glance struct {
 // with fresh ages.
 func (c *Core) viewLocal() {
 	now := c.now
-	g := glance{role: c.raft.Role(), leader: c.leaderName(), term: c.raft.Term(), quorate: c.quorate(), peers: c.detector.Changes(), forked: c.forkedWhy}
+	g := glance{role: c.raft.Role(), leader: c.leaderName(), term: c.raft.Term(), quorate: c.quorate(), peers: c.detector.Changes(), forked: c.partedWhy}
 	g.begun, g.running = c.executor.Turnover()
 	if last := &c.lastGlance; c.lastLocal != nil {
 		wait := max(c.detector.Times().Interval, refreshAges)

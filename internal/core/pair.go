@@ -179,7 +179,7 @@ func (c *Core) voted(end cluster.FenceEnd, targets []cluster.Incarnation) {
 // voteTargets returns whom this node may fence by itself now.
 func (c *Core) voteTargets() []cluster.Incarnation {
 	now := c.now.Mono
-	if c.lead.active || c.detector.InDoubt(now) || c.leave.asked || c.forked != "" {
+	if c.lead.active || c.detector.InDoubt(now) || c.leave.asked || c.frozen() {
 		return nil
 	}
 	var targets []cluster.Incarnation
@@ -368,6 +368,8 @@ func (c *Core) goOn() {
 	c.lead, c.schedule, c.reports, c.election = leadership{}, scheduling{}, reporting{}, election{}
 	c.contact.since, c.contact.had = c.now.Boot, true // the vote counts as contact
 	c.two.force, c.two.open, c.two.unsure, c.contact.round, c.contact.waiting = nil, nil, nil, false, nil
+	clear(c.parted) // who is heard is compared with the new lineage
+	c.sayParted()
 }
 
 // forkCommands are the first of a forced lineage: what the disk knows and the
@@ -427,8 +429,8 @@ func (c *Core) forceQuorum(by string) *event.Refusal {
 		return refuse("conflict", "%s is not a voter: force quorum on a node that is", c.self.Node)
 	case c.two.force != nil:
 		return refuse("conflict", "it is under way")
-	case c.forked != "":
-		return refuse("unsafe", "a node of another history is heard: decide which one to keep, and stop the other")
+	case c.frozen():
+		return refuse("unsafe", "%s; decide which one to keep, and stop the other first", c.partedWhy)
 	}
 	var off []string
 	for _, id := range slices.Concat(conf.GetVoters(), conf.GetVotersOutgoing()) {

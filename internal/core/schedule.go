@@ -62,6 +62,12 @@ func (c *Core) leadTransition() {
 	}
 	c.engine.Tick(c.now)
 	c.takeEngine()
+	if c.frozen() {
+		c.engine.Abort(c.now, "another history of this cluster is heard")
+		c.takeEngine()
+		s.dirty, s.urgent = true, true // it is planned anew afterwards
+		return
+	}
 	reported := c.allReported() // and who was not heard when the last plan was made is asked
 	switch {
 	case !s.dirty || s.waits:
@@ -110,7 +116,7 @@ func (c *Core) scheduled(e event.Scheduled) {
 		return
 	}
 	s.waits = false
-	if !c.settled() {
+	if !c.settled() || c.frozen() {
 		s.dirty = true
 		return
 	}

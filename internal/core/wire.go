@@ -288,8 +288,10 @@ func (c *Core) beat() {
 		Node: c.self.Node, Counter: c.self.Counter, Boot: c.self.Boot, RaftID: c.identity.RaftID,
 		Leaving: c.leave.asked && !c.leave.restart, Lineage: c.identity.Lineage.ID, Term: c.raft.Term(), Leader: c.raft.Leader(),
 		LastIndex: index, LastTerm: term, Interval: t.Interval,
-		Heard: c.detector.AppendHeard(c.scratch.heard[:0], c.now.Mono), Ancestors: c.ancestors(),
+		Heard: c.detector.AppendHeard(c.scratch.heard[:0], c.now.Mono), Parted: c.hearsParted(),
 	}
+	p.Ancestors = c.ancestors()
+	p.Ancestors = p.Ancestors[:min(len(p.Ancestors), heartbeat.MaxAncestors)]
 	p.Commit, p.Voters = c.raft.Synced()
 	if mutant.Is("say that voters are synced when they are applied") {
 		p.Voters = c.raft.ConfIndex()

@@ -177,8 +177,8 @@ func TestPairBootsAlone(t *testing.T) {
 }
 
 // An administrator forces the one with the older history, and then the other boots:
-// two histories of one cluster. The one that boots gives nothing away and says so,
-// until it is joined anew.
+// two histories of one cluster. Both say so and keep what they run, until one of them
+// is joined anew.
 func TestPairTwoHistories(t *testing.T) {
 	l := formWith(t, 2, "  fencing_action = \"off\"\n", powerOfEach([]string{"host1", "host2"}, nil))
 	must(t, l.Crash("host1"))
@@ -191,10 +191,12 @@ func TestPairTwoHistories(t *testing.T) {
 	})
 	await(t, l, "the service runs on host1", func(s *api.Status) bool { return lab.ServedBy(s) == "host1" })
 	must(t, l.Start("host2"))
-	labtest.Eventually(t, patience, "host2 says that there are two histories", func() bool {
-		stdout, _, err := l.Output(t.Context(), "host2", "ha", "status")
-		return err == nil && strings.Contains(stdout, "host1 has another history")
-	})
+	for host, other := range map[string]string{"host1": "host2", "host2": "host1"} {
+		labtest.Eventually(t, patience, host+" says that there are two histories", func() bool {
+			stdout, _, err := l.Output(t.Context(), host, "ha", "status")
+			return err == nil && strings.Contains(stdout, other+" has another history")
+		})
+	}
 	// For longer than the lease of 4 s.
 	labtest.Holds(t, 5*time.Second, "the service is on host1 alone", func() bool {
 		return slices.Equal(servers(t, l), []string{"host1"})

@@ -31,6 +31,8 @@ func TestScenariosCatch(t *testing.T) {
 		{"TestFiveToOne", "vote though the other may not know the voters"},
 		{"TestTwinSoleVoters", "a sole voter boots and leads"},
 		{"TestTwinByForce", "a sole voter boots and leads"},
+		{"TestPartedHistories", "grant beside another history"},
+		{"TestPartedBehindAFollower", "grant beside another history"},
 		{"TestTheOldCopyIsDropped", "use what is torn or set back"},
 		{"TestAnOldVoter", "hear other lineages"},
 		{"TestRemovalOfWhatIsNotOff", "remove a node that is not confirmed off"},

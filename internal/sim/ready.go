@@ -57,6 +57,10 @@ func (h *Host) ready() {
 	}
 	h.watchdog(r.Watchdog)
 	if r.Local != nil {
+		if r.Local.Forked != "" && (d.local == nil || d.local.Forked == "") {
+			h.w.count("histories that have parted are heard")
+			h.w.truth.Parted(h.w.now, h.name, r.Local.Forked)
+		}
 		d.local = r.Local
 		d.self = r.Local.Incarnation
 		d.terms = max(d.terms, r.Local.Term)

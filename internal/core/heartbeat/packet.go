@@ -30,6 +30,8 @@ type Packet struct {
 	// Ancestors are the lineages that Lineage came from, newest first, with the
 	// last index that each shares with it.
 	Ancestors []Ancestor
+	// Parted: the sender hears a history of this cluster that has parted from its own.
+	Parted bool
 
 	Interval time.Duration // the sender's; a receiver knows by it what to expect
 	Heard    []Heard       // whom the sender hears, by name
@@ -49,7 +51,7 @@ func (p *Packet) Equal(o *Packet) bool {
 
 // says tells whether p and o say the same, apart from the driver's stamps.
 func (p *Packet) says(o *Packet) bool {
-	return p.Node == o.Node && p.Counter == o.Counter && p.Boot == o.Boot && p.RaftID == o.RaftID && p.Leaving == o.Leaving &&
+	return p.Node == o.Node && p.Counter == o.Counter && p.Boot == o.Boot && p.RaftID == o.RaftID && p.Leaving == o.Leaving && p.Parted == o.Parted &&
 		p.Lineage == o.Lineage && p.Term == o.Term && p.Leader == o.Leader && p.LastIndex == o.LastIndex && p.LastTerm == o.LastTerm &&
 		p.Commit == o.Commit && p.Voters == o.Voters && p.Interval == o.Interval &&
 		slices.Equal(p.Ancestors, o.Ancestors) && slices.Equal(p.Heard, o.Heard)

@@ -23,7 +23,7 @@ func example() heartbeat.Packet {
 		Lineage: strings.Repeat("ab", 16), Term: 12, Leader: 99, LastIndex: 1000, LastTerm: 11, Commit: 998,
 		Interval: 100 * time.Millisecond,
 		Heard:    []heartbeat.Heard{{Node: "beta", Counter: 3, Links: 0b11}, {Node: "gamma", Counter: 1, Links: 0b10}},
-		Voters:   950, Ancestors: []heartbeat.Ancestor{{Lineage: strings.Repeat("cd", 16), Branch: 940}},
+		Voters:   950, Ancestors: []heartbeat.Ancestor{{Lineage: strings.Repeat("cd", 16), Branch: 940}}, Parted: true,
 		Sequence: 4711, SentAt: time.Hour, LoopAge: time.Millisecond, SyncAge: 2 * time.Millisecond, StreamAge: 3 * time.Millisecond,
 	}
 }
@@ -41,10 +41,14 @@ func TestPacketRoundTrip(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}
-		for n := range len(data) {
+		for n := range len(data) - 1 {
 			if _, err := decodePacket(data[:n]); err == nil {
 				t.Errorf("%d of %d bytes were read as a heartbeat", n, len(data))
 			}
+		}
+		want.Parted = false // an older sender does not say that
+		if got, err := decodePacket(data[:len(data)-1]); err != nil || !cmp.Equal(want, got) {
+			t.Errorf("what an older sender says: %v %s", err, cmp.Diff(want, got))
 		}
 	}
 	long := example()

@@ -90,7 +90,7 @@ func (l *Links) Send(h *event.Heartbeat) {
 }
 
 func urgent(old, new *heartbeat.Packet) bool {
-	if old.Term != new.Term || old.Leader != new.Leader || old.Leaving != new.Leaving || old.Lineage != new.Lineage || old.Voters != new.Voters ||
+	if old.Term != new.Term || old.Leader != new.Leader || old.Leaving != new.Leaving || old.Parted != new.Parted || old.Lineage != new.Lineage || old.Voters != new.Voters ||
 		old.Interval != new.Interval || len(old.Heard) != len(new.Heard) {
 		return true
 	}

@@ -32,11 +32,7 @@ func appendPacket(b []byte, p *heartbeat.Packet) ([]byte, error) {
 		}
 		b = appendText(b, text)
 	}
-	leaving := uint64(0)
-	if p.Leaving {
-		leaving = 1
-	}
-	for _, n := range []uint64{p.Counter, p.RaftID, leaving, p.Term, p.Leader, p.LastIndex, p.LastTerm, p.Commit, p.Sequence} {
+	for _, n := range []uint64{p.Counter, p.RaftID, flag(p.Leaving), p.Term, p.Leader, p.LastIndex, p.LastTerm, p.Commit, p.Sequence} {
 		b = binary.AppendUvarint(b, n)
 	}
 	for _, d := range []time.Duration{p.Interval, p.SentAt, p.LoopAge, p.SyncAge, p.StreamAge} {
@@ -60,10 +56,18 @@ func appendPacket(b []byte, p *heartbeat.Packet) ([]byte, error) {
 		}
 		b = binary.AppendUvarint(appendText(b, a.Lineage), a.Branch)
 	}
+	b = binary.AppendUvarint(b, flag(p.Parted))
 	if len(b)-start > maxPacket {
 		return nil, fmt.Errorf("encode heartbeat: %d bytes, at most %d are allowed", len(b)-start, maxPacket)
 	}
 	return b, nil
+}
+
+func flag(set bool) uint64 {
+	if set {
+		return 1
+	}
+	return 0
 }
 
 func appendText(b []byte, text string) []byte { return append(append(b, byte(len(text))), text...) }
@@ -110,6 +114,11 @@ func decodePacket(b []byte) (heartbeat.Packet, error) {
 			return heartbeat.Packet{}, errPacket
 		}
 		p.Ancestors = append(p.Ancestors, a)
+	}
+	if len(r.b) > 0 { // an older sender says no more
+		if p.Parted = r.number() == 1; !r.ok() {
+			return heartbeat.Packet{}, errPacket
+		}
 	}
 	return p, nil
 }

@@ -67,7 +67,7 @@ type print struct {
 // Breach is a rule that did not hold.
 type Breach struct {
 	At   time.Duration `json:"at"`
-	Rule string        `json:"rule"` // owner, grant, confirm, acked, equal, term, twice, fork, sole, watchdog, removed, unfenced, format, shot, radius, votes, live, panic
+	Rule string        `json:"rule"` // owner, grant, confirm, acked, equal, term, twice, fork, sole, watchdog, removed, unfenced, format, shot, radius, votes, parted, live, panic
 	Text string        `json:"text"`
 	// Stack is where a core or the world panicked.
 	Stack string `json:"stack,omitempty"`
@@ -255,6 +255,14 @@ func (t *Truth) Owners(service string) []string {
 		hosts = append(hosts, a.Host)
 	}
 	return hosts
+}
+
+// Parted takes a node's word that it hears a history that has parted from its own:
+// where nobody has lied or erred there is none.
+func (t *Truth) Parted(at time.Duration, node, why string) {
+	if !slices.Contains(t.Excused, "fork") {
+		t.breach(at, "parted", "%s says: %s", node, why)
+	}
 }
 
 // Agree takes what a node shows as agreed; only what is newer than all before counts.
