@@ -51,7 +51,6 @@ var mutants = []struct {
 	{name: "the vote forgets what is not applied", rule: "6"},
 	{quick: true, name: "time is the vote of a pair", rule: "6"},
 	{name: "a sole voter boots and leads", rule: "7"},
-	{name: "grant beside another history", rule: "7"},
 	{name: "without quorum keep everything", rule: "8"},
 	{name: "obey without contact", rule: "8"},
 	{name: "feed the watchdog without contact", rule: "8"},
