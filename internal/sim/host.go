@@ -48,6 +48,7 @@ type Host struct {
 	calls     []time.Duration // when the daemon called fence devices that have not answered
 	slow      time.Duration   // added to every sync
 	lag       time.Duration   // added to every turn of the loop
+	mute      int             // how many faults drop its heartbeats
 }
 
 // daemon is a running core with what surrounds it.
@@ -266,6 +267,9 @@ func (h *Host) round() {
 	loop, sync := w.now-d.turned, h.disk.age(w.now)
 	if loop > d.beat.Limit || sync > d.beat.Limit {
 		w.count("heartbeats held back")
+		return
+	}
+	if h.mute > 0 {
 		return
 	}
 	d.lastBeat = w.now

@@ -39,6 +39,10 @@ func (f *Fault) aim(rng *rand.Rand) {
 		f.For = time.Duration(6000+rng.IntN(9000)) * time.Millisecond
 	case "late word":
 		f.For = time.Duration(15+rng.IntN(20)) * time.Second
+	case "mute":
+		f.For = time.Duration(8+rng.IntN(12)) * time.Second
+	case "former leader":
+		f.For = time.Duration(1500+rng.IntN(4500)) * time.Millisecond
 	case "leave cut":
 		f.For = time.Duration(8+rng.IntN(15)) * time.Second
 		f.Rate = rng.Float64()
@@ -119,6 +123,11 @@ func (w *World) aimed(f Fault) bool {
 		w.lateStart(f)
 	case "late word":
 		w.lateWord(f)
+	case "mute": // a packet filter drops its heartbeats, and lets all else through
+		h.mute++
+		w.ending(f.For, func() { h.mute-- })
+	case "former leader":
+		w.formerLeader(f)
 	case "leave cut": // it says that it leaves, and is cut off before it has
 		if h.daemon == nil || h.awake > w.now {
 			break
@@ -142,16 +151,35 @@ func (w *World) stick(d time.Duration) {
 }
 
 // lateStart cuts a node off right when it is ordered to start something: the order
-// is the first that it gets when the links are back.
+// is the first that it gets when the links are back, or comes up to two seconds later.
 func (w *World) lateStart(f Fault) {
 	peer := w.hosts[f.Peer].name
 	w.ask(w.hosts[f.Host], event.Request{Commands: []cluster.Command{{Attribute: &cluster.AttributeChange{Node: peer, Name: "standby", Value: "on"}}}})
 	w.ending(10*time.Second, func() { w.ask(w.hosts[f.Host], online(peer)) })
 	w.traps = append(w.traps, &trap{step: stepOrdered, until: w.now + 15*time.Second, do: func(h *Host, _ string) {
-		w.stick(f.For + time.Microsecond)
+		w.stick(f.For + time.Duration(f.Rate*float64(2*time.Second)) + time.Microsecond)
 		f.Host = h.index
 		w.cutAll(f)
 	}})
+}
+
+// formerLeader cuts the leader off with entries that it alone has; when it is back,
+// the next leader, which has committed others in their places, has just died.
+func (w *World) formerLeader(f Fault) {
+	former := w.leader()
+	if former == nil || len(w.hosts) < 3 {
+		return
+	}
+	f.Host = former.index
+	w.cutAll(f)
+	w.ask(former, event.Request{Refresh: &cluster.HistoryForget{}})
+	w.ending(f.For-w.between(0, 200*time.Millisecond), func() {
+		for _, h := range w.hosts {
+			if h != former && h.leads() {
+				w.crash(h, f.For)
+			}
+		}
+	})
 }
 
 // lateWord keeps the leader's first word to a node that is to call a fence device
@@ -172,7 +200,7 @@ func (w *World) lateWord(f Fault) {
 	w.traps = append(w.traps, &trap{step: stepHelp, until: w.now + 20*time.Second, do: func(h *Host, _ string) {
 		for i := range w.hosts {
 			if w.hosts[i].leads() && i != h.index {
-				w.stick(f.For + time.Microsecond)
+				w.stick(f.For + time.Duration(f.Rate*float64(6*time.Second)) + time.Microsecond)
 				f.Link = w.net.streams[i][h.index].link
 				w.cut(f, []int{i}, []int{h.index}, true)
 			}

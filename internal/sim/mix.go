@@ -23,31 +23,23 @@ var mix = []struct {
 	{"voter change", 12}, {"survivor", 4}, {"last word", 4}, {"late vote", 8}, {"cut off", 8}, {"flap", 4}, {"confirm heard", 6},
 }
 
-// planFaults draws the faults of a run: those of the mix and, in every second run,
-// a few that bring about what the mix would hardly meet.
-func planFaults(s Shape, length time.Duration, rng, rare *rand.Rand) []Fault {
-	faults := slices.Concat(mixed(s, length, rng), stuckStreams(s, length))
-	if rare.IntN(2) == 0 {
-		return inOrder(faults)
-	}
-	for range 1 + int(length/(2*time.Minute)) {
-		f := Fault{At: time.Duration(rare.Int64N(int64(length))), Kind: rareKinds[rare.IntN(len(rareKinds))], Host: rare.IntN(s.Nodes), Link: -1}
-		f.Peer = (f.Host + 1 + rare.IntN(max(s.Nodes-1, 1))) % s.Nodes
-		f.aim(rare)
-		faults = append(faults, f)
-	}
-	return inOrder(faults)
+// planFaults draws the faults of a seed's run, each kind by itself: what is added to
+// one leaves the others as they are.
+func planFaults(s Shape, length time.Duration) []Fault {
+	return inOrder(mixed(s, length, s.rand(2)), stuckStreams(s, length, s.rand(6)), beside(s, length, s.rand(5)), fitting(s, length, s.rand(7)))
 }
 
-func inOrder(faults []Fault) []Fault {
+func inOrder(lists ...[]Fault) []Fault {
+	faults := slices.Concat(lists...)
 	slices.SortStableFunc(faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
 	return faults
 }
 
-// stuckStreams gives every fourth run streams that stand still. They are drawn by
-// themselves: what else a seed makes stays as it was.
-func stuckStreams(s Shape, length time.Duration) (faults []Fault) {
-	rng := rand.New(rand.NewPCG(s.Seed, 6))
+// rand returns the seed's own randomness for one purpose.
+func (s *Shape) rand(purpose uint64) *rand.Rand { return rand.New(rand.NewPCG(s.Seed, purpose)) }
+
+// stuckStreams gives every fourth run streams that stand still.
+func stuckStreams(s Shape, length time.Duration, rng *rand.Rand) (faults []Fault) {
 	if s.Nodes < 2 || rng.IntN(4) > 0 {
 		return nil
 	}
@@ -61,8 +53,72 @@ func stuckStreams(s Shape, length time.Duration) (faults []Fault) {
 	return faults
 }
 
-// rareKinds are those beside the mix.
+// rareKinds are faults that the mix would hardly meet.
 var rareKinds = []string{"late start", "late start", "late word", "late word", "leave cut", "voter change"}
+
+// beside draws a few of rareKinds in every second run.
+func beside(s Shape, length time.Duration, rng *rand.Rand) (faults []Fault) {
+	if rng.IntN(2) == 0 {
+		return nil
+	}
+	for range 1 + int(length/(2*time.Minute)) {
+		f := aimedFault(s, length, rng, rareKinds)
+		f.aim(rng)
+		faults = append(faults, f)
+	}
+	return faults
+}
+
+func aimedFault(s Shape, length time.Duration, rng *rand.Rand, kinds []string) Fault {
+	f := Fault{At: time.Duration(rng.Int64N(int64(length))), Kind: kinds[rng.IntN(len(kinds))], Host: rng.IntN(s.Nodes), Link: -1}
+	f.Peer = (f.Host + 1 + rng.IntN(max(s.Nodes-1, 1))) % s.Nodes
+	return f
+}
+
+// fitting draws, in every third run, some faults against the clauses that count in
+// such a world: elsewhere they would come to nothing.
+func fitting(s Shape, length time.Duration, rng *rand.Rand) (faults []Fault) {
+	kinds := s.fittingKinds()
+	if len(kinds) == 0 || rng.IntN(3) != 0 {
+		return nil
+	}
+	for range 1 + int(length/time.Minute) {
+		f := aimedFault(s, length, rng, kinds)
+		f.aim(rng)
+		switch f.Kind {
+		case "cut off": // for as long as the watchdog allows
+			f.Text, f.Rate = "stop hangs", 0.7+0.3*rng.Float64()
+		case "voter change":
+			f.Text = "isolate"
+		case "late start", "late word":
+			f.Rate = rng.Float64()
+		}
+		faults = append(faults, f)
+	}
+	return faults
+}
+
+// fittingKinds are the faults that a world is made for.
+func (s *Shape) fittingKinds() (kinds []string) {
+	if s.Nodes < 3 {
+		return nil
+	}
+	kinds = append(kinds, "former leader")
+	lease := s.Watchdog && (s.NoQuorum == "" || s.NoQuorum == "fence") // others may count on it
+	if lease {
+		kinds = append(kinds, "late start", "mute")
+	}
+	if lease && s.Timeout > 2*time.Second {
+		kinds = append(kinds, "cut off", "cut off")
+	}
+	if !s.Fencing {
+		return append(kinds, "late start") // it is back in the same life
+	}
+	if s.Nodes == 3 {
+		return append(kinds, "voter change", "voter change")
+	}
+	return append(kinds, "late word", "late word")
+}
 
 func mixed(s Shape, length time.Duration, rng *rand.Rand) []Fault {
 	var faults []Fault

@@ -3,7 +3,6 @@ package sim
 import (
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -39,7 +38,7 @@ type Options struct {
 // Run makes the run of a seed.
 func Run(seed uint64, o Options) *Result {
 	s := shapeOf(seed)
-	return RunFaults(s, planFaults(s, o.Length, rand.New(rand.NewPCG(seed, 2)), rand.New(rand.NewPCG(seed, 5))), o)
+	return RunFaults(s, planFaults(s, o.Length), o)
 }
 
 // RunFaults makes the run of a world with the faults given.
@@ -162,7 +161,7 @@ func (w *World) recover() time.Duration {
 			h.kill() // if it still stops, people lose patience
 		}
 		h.unplugged = false
-		h.slow, h.lag, h.disk.last, h.disk.fail, h.disk.tear, h.stopped = 0, 0, 0, 0, false, false
+		h.mute, h.slow, h.lag, h.disk.last, h.disk.fail, h.disk.tear, h.stopped = 0, 0, 0, 0, 0, false, false
 		for l := range w.net.paths {
 			h.carrier(l, true)
 		}
