@@ -155,7 +155,7 @@ func (h *Host) start() {
 	}
 	c, err := core.New(core.Options{
 		Node: h.name, Boot: h.bootID(), Machine: h.name, Version: h.version(), Format: h.format(), Links: []string{"l"}, Seed: w.rng.Uint64(),
-		Now: h.clocks(), Stored: h.disk.stored, Peers: peers,
+		Now: h.clocks(), Stored: h.read(), Peers: peers,
 	})
 	if errors.Is(err, cluster.ErrFormat) && !h.next {
 		h.tooOld(err.Error())

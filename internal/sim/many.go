@@ -39,7 +39,7 @@ var Wanted = []string{
 	"storage cut", "node unfenced", "supply switched off", "supply switched on",
 	"went on alone by the vote", "quorum forced by people", "node dropped its state", "given up without quorum", "watchdog fired", "watchdog deadline",
 	"agent fails", "agent slow", "agent hangs", "service died", "operation promote", "operation demote", "migrated", "migration cut",
-	"daemon upgraded", "daemon downgraded", "upgrade taken back", "version refused", "format raised", "message of the next version", "message of an unknown kind",
+	"daemon upgraded", "daemon downgraded", "upgrade taken back", "version refused", "format raised", "command of the next version", "message of the next version", "message of an unknown kind",
 	"fault stop", "fault standby", "fault move", "fault transfer", "fault config", "fault confirm heard", "wish refused: unsafe",
 	"write acknowledged", "write never answered", "satellite", "world with a witness", "world with watchdogs alone",
 }

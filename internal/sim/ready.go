@@ -33,7 +33,7 @@ func (h *Host) ready() {
 		h.steps(&r)
 	}
 	if r.Persist != nil {
-		h.persist(r.Persist)
+		h.persist(h.written(r.Persist))
 	}
 	for i := range r.Messages {
 		if report := r.Messages[i].Report; report != nil {

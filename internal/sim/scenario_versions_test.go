@@ -7,8 +7,9 @@ import (
 )
 
 // TestUpgrade: nodes get the next version one by one, and one of them goes back
-// meanwhile. The newer format is used when all know it, not before; then an older
-// daemon refuses, says why, and loses nothing, and the others go on.
+// meanwhile. The newer format, and the kind of command that comes with it, is used when
+// all know it, not before; then an older daemon refuses, says why, and loses nothing,
+// and the others go on.
 func TestUpgrade(t *testing.T) {
 	play(t, shape(3), func(s *stage) {
 		format := func() int { return s.host(s.leader()).daemon.state.FormatInUse() }
@@ -42,6 +43,8 @@ func TestUpgrade(t *testing.T) {
 		s.boot(2)
 		s.await(40, "the newer format", func() bool { return s.leader() > 0 && format() == cluster.Format+1 })
 		s.await(30, "all well", func() bool { return s.well() == "" })
+
+		s.await(20, "a command of the kind that only the next version knows", func() bool { return s.stats["command of the next version"] > 0 })
 
 		runs := s.served
 		before := s.stats["version refused"]

@@ -1,16 +1,22 @@
 package sim
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"time"
+
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
 
 	"linuxha/internal/cluster"
 	"linuxha/internal/core/event"
 )
 
 // The next version of ha knows one more format of entries and states, which it uses
-// when every member knows it. Its messages carry members everywhere that the present
-// version does not know, and sometimes something that is new altogether.
+// when every member knows it: with it comes a kind of command that the present version
+// does not know. Its messages carry members everywhere that the present version does
+// not know, and sometimes something that is new altogether.
 
 func (h *Host) version() string {
 	if h.next {
@@ -22,6 +28,14 @@ func (h *Host) version() string {
 // format is the newest that the installed version knows.
 func (h *Host) format() int {
 	if h.next {
+		return cluster.Format + 1
+	}
+	return cluster.Format
+}
+
+// knows is the newest that the running daemon knows.
+func (h *Host) knows() int {
+	if h.daemon.next {
 		return cluster.Format + 1
 	}
 	return cluster.Format
@@ -84,11 +98,89 @@ func (w *World) followFormat(s *cluster.State) {
 	}
 }
 
+// The next version is made of the present code. So its new kind of command is what the
+// code calls an event: it gets another name on the way out of a daemon of the next
+// version, to its disk and to daemons of the present one, and its own on the way in.
+var kinds = map[bool][2][]byte{
+	true:  {[]byte(`{"event":{`), []byte(`{"alert":{`)},
+	false: {[]byte(`{"alert":{`), []byte(`{"event":{`)},
+}
+
+// newKinds returns entries with the new kind of command as a daemon of the next version
+// writes it (out), or as the code reads it. Entries of the present format have none.
+func newKinds(entries []*raftpb.Entry, out bool) (list []*raftpb.Entry, found int) {
+	next, names := []byte(fmt.Sprintf(`{"v":%d,`, cluster.Format+1)), kinds[out]
+	for i, e := range entries {
+		if !bytes.HasPrefix(e.GetData(), next) || !bytes.Contains(e.GetData(), names[0]) {
+			continue
+		}
+		if found++; found == 1 {
+			list = slices.Clone(entries)
+		}
+		list[i] = &raftpb.Entry{Term: e.Term, Index: e.Index, Type: e.Type, Data: bytes.ReplaceAll(e.GetData(), names[0], names[1])}
+	}
+	if found == 0 {
+		return entries, 0
+	}
+	return list, found
+}
+
+// written is a batch as a daemon's disk gets it.
+func (h *Host) written(p *event.Persist) *event.Persist {
+	if !h.daemon.next || len(p.Entries) == 0 {
+		return p
+	}
+	entries, found := newKinds(p.Entries, true)
+	if found == 0 {
+		return p
+	}
+	h.w.count("command of the next version")
+	other := *p
+	other.Entries = entries
+	return &other
+}
+
+// read is a disk's content as a daemon reads it.
+func (h *Host) read() event.Stored {
+	s := h.disk.stored
+	if h.next {
+		s.Entries, _ = newKinds(s.Entries, false)
+	}
+	return s
+}
+
+// translated is a message of Raft as a daemon of the other version gets it.
+func (n *network) translated(data []byte, out bool) []byte {
+	if n.w.format <= cluster.Format {
+		return data
+	}
+	m := &raftpb.Message{}
+	if err := proto.Unmarshal(data, m); err != nil {
+		panic(fmt.Sprintf("decode a message of Raft: %v", err))
+	}
+	entries, found := newKinds(m.Entries, out)
+	if found == 0 {
+		return data
+	}
+	m.Entries = entries
+	data, err := proto.Marshal(m)
+	if err != nil {
+		panic(fmt.Sprintf("encode a message of Raft: %v", err))
+	}
+	return data
+}
+
 // encoded is what a daemon reads of a message that one of the next version wrote: it
 // goes through the codec, and has in every object a member that nobody knows yet.
 func (n *network) encoded(from, to *Host, m event.Message) event.Message {
 	w := n.w
-	if from.daemon == nil || !from.daemon.next || to.daemon == nil || to.daemon.next {
+	if from.daemon == nil || to.daemon == nil || from.daemon.next == to.daemon.next {
+		return m
+	}
+	if m.Raft != nil {
+		m.Raft = n.translated(m.Raft, from.daemon.next)
+	}
+	if !from.daemon.next {
 		return m
 	}
 	if m.Raft != nil || m.Contact != nil { // most messages by far, and all alike

@@ -155,6 +155,9 @@ func (w *World) show(h *Host, s *cluster.State) {
 		w.truth.Branch(w.now, h.name, l.ID, l.Parent, l.Branch)
 	}
 	w.truth.Applied(w.now, h.name, lineage.ID, s.Index, fingerprint(s))
+	if f := s.FormatInUse(); f > h.knows() {
+		w.truth.Shut(w.now, h.name, h.name, f)
+	}
 	for i := range s.Members {
 		if m := &s.Members[i]; m.State == cluster.NodeFenced || m.State == cluster.NodeOffline {
 			if !w.seen.once(m) {
