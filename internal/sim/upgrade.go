@@ -99,11 +99,12 @@ func (w *World) followFormat(s *cluster.State) {
 }
 
 // The next version is made of the present code. So its new kind of command is what the
-// code calls an event: it gets another name on the way out of a daemon of the next
-// version, to its disk and to daemons of the present one, and its own on the way in.
+// code calls a token, which the clients write: it gets another name on the way out of a
+// daemon of the next version, to its disk and to daemons of the present one, and its
+// own on the way in.
 var kinds = map[bool][2][]byte{
-	true:  {[]byte(`{"event":{`), []byte(`{"alert":{`)},
-	false: {[]byte(`{"alert":{`), []byte(`{"event":{`)},
+	true:  {[]byte(`{"token":{`), []byte(`{"ledger":{`)},
+	false: {[]byte(`{"ledger":{`), []byte(`{"token":{`)},
 }
 
 // newKinds returns entries with the new kind of command as a daemon of the next version
