@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -158,11 +159,13 @@ func argumentError(cmd *cobra.Command, args []string, err error) string {
 }
 
 // invalidFlag is how the library words a value that cannot be read.
-var invalidFlag = regexp.MustCompile(`(?s)^invalid argument "(.*)" for "(?:-., )?--([^"]+)" flag: `)
+var invalidFlag = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?s)^invalid argument "(.*)" for "(?:-., )?--([^"]+)" flag: `)
+})
 
 // flagError says what a flag wants, not how reading it failed.
 func flagError(cmd *cobra.Command, err error) string {
-	found := invalidFlag.FindStringSubmatch(err.Error())
+	found := invalidFlag().FindStringSubmatch(err.Error())
 	if found == nil {
 		return err.Error()
 	}

@@ -102,18 +102,28 @@ func title(r *cluster.Resource) string {
 	}
 }
 
-var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9._-]*$`)
-
-// hostName is what a node may be called: hosts' names may begin with a digit.
-var hostName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
+// identifier tells whether id consists of letters, digits and "._-", and begins with
+// a letter or "_"; or with a digit, as hosts' names may.
+func identifier(id string, host bool) bool {
+	for i, c := range []byte(id) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c == '_':
+		case c >= '0' && c <= '9' && (i > 0 || host):
+		case (c == '.' || c == '-') && i > 0:
+		default:
+			return false
+		}
+	}
+	return id != ""
+}
 
 func (v *validator) name(at, id string) {
 	switch node := strings.HasPrefix(at, "node "); {
 	case verbs[id]:
 		v.add(at, "", "choose another name", "%q is a word of the command line", id)
-	case node && (len(id) > 255 || !hostName.MatchString(id)):
+	case node && (len(id) > 255 || !identifier(id, true)):
 		v.add(at, "", "a name begins with a letter or digit and has letters, digits, '.', '_' and '-'", "%q cannot be a name", id)
-	case !node && (len(id) > 255 || !identifier.MatchString(id)):
+	case !node && (len(id) > 255 || !identifier(id, false)):
 		v.add(at, "", "a name begins with a letter and has letters, digits, '.', '_' and '-'", "%q cannot be a name", id)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"linuxha/internal/api"
@@ -25,13 +26,13 @@ func (l *Lab) Form(ctx context.Context, detection string) error {
 	if err != nil {
 		return fmt.Errorf("make a cluster: %w", err)
 	}
-	join := joinCommand.FindStringSubmatch(printed)
+	join := joinCommand().FindStringSubmatch(printed)
 	for n := 2; n <= l.Spec.Nodes; n++ {
 		if n > 2 {
 			if printed, err = l.ha(ctx, first, "token"); err != nil {
 				return fmt.Errorf("get a token: %w", err)
 			}
-			join = joinCommand.FindStringSubmatch(printed)
+			join = joinCommand().FindStringSubmatch(printed)
 		}
 		if join == nil {
 			return fmt.Errorf("no join command in what ha printed: %q", printed)
@@ -48,7 +49,9 @@ func (l *Lab) Form(ctx context.Context, detection string) error {
 	return err
 }
 
-var joinCommand = regexp.MustCompile(`ha join (\S+) --token (\S+)`)
+var joinCommand = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`ha join (\S+) --token (\S+)`)
+})
 
 func (l *Lab) linkFlags(n int) []string {
 	var flags []string

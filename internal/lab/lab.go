@@ -22,6 +22,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Limits of a lab.
@@ -83,12 +84,14 @@ type Spec struct {
 	Temporary bool `json:"temporary,omitempty"`
 }
 
-var labName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
+var labName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
+})
 
 // Validate returns an error that names the first wrong field.
 func (s Spec) Validate() error {
 	switch {
-	case !labName.MatchString(s.Name):
+	case !labName().MatchString(s.Name):
 		return fmt.Errorf("lab name %q: use up to 32 lower-case letters, digits and dashes", s.Name)
 	case s.Nodes < 1 || s.Nodes > MaxNodes:
 		return fmt.Errorf("%d nodes: a lab has 1 to %d", s.Nodes, MaxNodes)
@@ -198,7 +201,7 @@ type Lab struct {
 
 // Open finds the lab of that name.
 func Open(name string) (*Lab, error) {
-	if !labName.MatchString(name) {
+	if !labName().MatchString(name) {
 		return nil, fmt.Errorf("lab name %q: use up to 32 lower-case letters, digits and dashes", name)
 	}
 	dir := directory(Directory(name))

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -75,13 +76,15 @@ func (w *World) newChange(e *raftpb.Entry) bool {
 }
 
 // votersAre reads what a core says when it goes by other voters.
-var votersAre = regexp.MustCompile(`^from (\d+) on voters are \[([\d ]*)\] \(outgoing \[([\d ]*)\]\)`)
+var votersAre = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^from (\d+) on voters are \[([\d ]*)\] \(outgoing \[([\d ]*)\]\)`)
+})
 
 // goBy notes which voters a daemon goes by, and since which change of them.
 func (h *Host) goBy(r *event.Ready) {
 	w := h.w
 	for _, line := range r.Trace {
-		m := votersAre.FindStringSubmatch(line)
+		m := votersAre().FindStringSubmatch(line)
 		if m == nil {
 			continue
 		}

@@ -16,6 +16,7 @@ import (
 	"math/big"
 	"net/netip"
 	"regexp"
+	"sync"
 	"time"
 )
 
@@ -176,11 +177,13 @@ func Hash(c *x509.Certificate) string {
 	return hex.EncodeToString(sum[:])
 }
 
-var nodeName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)
+var nodeName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)
+})
 
 // CheckName reports what is wrong with a node's name.
 func CheckName(name string) error {
-	if !nodeName.MatchString(name) {
+	if !nodeName().MatchString(name) {
 		return fmt.Errorf("%.80q cannot be a node's name: use 1 to 63 letters, digits, '-', '_' or '.', with a letter or digit at both ends", name)
 	}
 	return nil

@@ -13,11 +13,13 @@ import (
 	"linuxha/internal/core/event"
 )
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// castagnoli is made when it is first asked for, and kept: most commands of ha
+// need none.
+func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // seal returns value as it is stored: a checksum over key and value, then value.
 func seal(key, value []byte) []byte {
-	sum := crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value)
+	sum := crc32.Update(crc32.Checksum(key, castagnoli()), castagnoli(), value)
 	return append(binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(value)), sum), value...)
 }
 
@@ -28,7 +30,7 @@ func unseal(key, raw []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%q is cut short", key)
 	}
 	value := raw[4:]
-	if crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value) != binary.BigEndian.Uint32(raw) {
+	if crc32.Update(crc32.Checksum(key, castagnoli()), castagnoli(), value) != binary.BigEndian.Uint32(raw) {
 		return nil, fmt.Errorf("the checksum of %q does not match", key)
 	}
 	return value, nil

@@ -10,13 +10,12 @@ import (
 	"linuxha/internal/cluster"
 )
 
-var resultForm = regexp.MustCompile(`^(.+)_(start|stop|monitor|promote|demote|migrate_to|migrate_from)_([0-9]+)(ms|s|m|h)?@([^@=]+)=([0-9]+)$`)
-
 // ParseResult reads RESOURCE_OPERATION_INTERVAL@NODE=RC, for example
 // "db_monitor_10s@alpha=7". An interval without unit is in ms, as in operation
 // keys.
 func ParseResult(text string) (Result, error) {
-	m := resultForm.FindStringSubmatch(text)
+	form := regexp.MustCompile(`^(.+)_(start|stop|monitor|promote|demote|migrate_to|migrate_from)_([0-9]+)(ms|s|m|h)?@([^@=]+)=([0-9]+)$`)
+	m := form.FindStringSubmatch(text)
 	if m == nil {
 		return Result{}, fmt.Errorf("%q is not RESOURCE_OPERATION_INTERVAL@NODE=RC, for example db_monitor_10s@alpha=7", text)
 	}
