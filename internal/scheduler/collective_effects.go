@@ -286,43 +286,36 @@ func (rn *run) unassign(r *resource) bool {
 	return changed
 }
 
-// nodesOf are the nodes where r is (current) or will be.
-func (r *resource) nodesOf(current bool) []*node {
-	if r.isPrimitive() {
-		if current {
-			return r.active
-		}
-		if r.assigned != nil {
-			return []*node{r.assigned}
-		}
+// onlyNode is the node where r is (current) or will be, if that is a single one.
+func (r *resource) onlyNode(current bool) *node {
+	n, several := r.onlyNodeWith(current, nil)
+	if several {
 		return nil
 	}
-	var nodes []*node
-	for _, c := range r.instancesOrContainers() {
-		for _, n := range c.nodesOf(current) {
-			if !hasNode(nodes, n) {
-				nodes = append(nodes, n)
+	return n
+}
+
+// onlyNodeWith adds the nodes where r is or will be to a set of at most one, nil if
+// it is empty. Relations ask for it so often that no list is made.
+func (r *resource) onlyNodeWith(current bool, only *node) (joined *node, several bool) {
+	switch {
+	case !r.isPrimitive():
+		for _, c := range r.instancesOrContainers() {
+			if only, several = c.onlyNodeWith(current, only); several {
+				return nil, true
 			}
 		}
-	}
-	return nodes
-}
-
-func hasNode(nodes []*node, n *node) bool {
-	for _, each := range nodes {
-		if each == n {
-			return true
+	case current:
+		for _, n := range r.active {
+			if only != nil && n != only {
+				return nil, true
+			}
+			only = n
 		}
+	case r.assigned != nil:
+		return r.assigned, only != nil && only != r.assigned
 	}
-	return false
-}
-
-// onlyNode is the node where r is or will be, if that is a single one.
-func (r *resource) onlyNode(current bool) *node {
-	if nodes := r.nodesOf(current); len(nodes) == 1 {
-		return nodes[0]
-	}
-	return nil
+	return only, false
 }
 
 // partnerOf finds the instance of a clone or bundle that belongs to r: the one

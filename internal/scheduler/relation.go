@@ -121,6 +121,14 @@ func (r *resource) within(p *resource) bool {
 	return false
 }
 
+// appendOneOfFew is append for lists that rarely stay with one or two relations.
+func appendOneOfFew(list []*relation, o *relation) []*relation {
+	if list == nil {
+		list = make([]*relation, 0, 4)
+	}
+	return append(list, o)
+}
+
 // relate makes then wait for first at once. A relation that repeats a kind
 // already present between the two is not added again; it reports whether it
 // was added.
@@ -143,7 +151,7 @@ func (rn *run) relate(first, then *action, kind relKind) bool {
 	}
 	o := rn.relationSlab.take()
 	*o = relation{first: first, then: then, kind: kind}
-	first.after = append(first.after, o)
-	then.before = append(then.before, o)
+	first.after = appendOneOfFew(first.after, o)
+	then.before = appendOneOfFew(then.before, o)
 	return true
 }
