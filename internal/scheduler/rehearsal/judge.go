@@ -1,23 +1,19 @@
 package rehearsal
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
 	"io"
+	"strconv"
 	"time"
 
 	"linuxha/internal/cluster"
 	"linuxha/internal/scheduler"
 )
 
-// neutral is a plan and its outcome in terms that any cluster manager's decisions
-// can be put in, for comparison.
-type neutral struct {
-	Nodes     []neutralNode     `json:"nodes"`
-	Resources []neutralResource `json:"resources"`
-	Actions   []neutralAction   `json:"actions"`
-	Order     [][2]int          `json:"order"`
-	Scores    []neutralScore    `json:"scores,omitempty"`
-}
+// A plan and its outcome are written in neutral terms, which any cluster manager's
+// decisions can be put in for comparison: lists of the following.
 
 type neutralNode struct {
 	Name  string `json:"name"`
@@ -60,26 +56,15 @@ func WriteJudge(out io.Writer, config *cluster.Config, status *cluster.Status, n
 	}
 	after := Run(status, plan, now, nil)
 	seen := scheduler.Observe(config, after.Status, now)
-	doc := neutral{Order: [][2]int{}}
-	for _, n := range seen.Nodes {
-		doc.Nodes = append(doc.Nodes, neutralNode{n.Name, n.State})
+	w := newListWriter(out)
+	writeList(w, "nodes", seen.Nodes, func(n *scheduler.NodeOutcome) neutralNode { return neutralNode{n.Name, n.State} })
+	writeList(w, "resources", seen.Active, func(a *scheduler.Activity) neutralResource { return neutralResource{a.Instance, a.Node, a.Role} })
+	writeList(w, "actions", plan.Actions, neutralise)
+	w.writeOrder(plan.Actions)
+	if len(plan.Scores) > 0 {
+		writeList(w, "scores", plan.Scores, func(s *scheduler.Score) neutralScore { return neutralScore(*s) })
 	}
-	for _, a := range seen.Active {
-		doc.Resources = append(doc.Resources, neutralResource{a.Instance, a.Node, a.Role})
-	}
-	for i := range plan.Actions {
-		a := &plan.Actions[i]
-		doc.Actions = append(doc.Actions, neutralise(a))
-		for _, before := range a.After {
-			doc.Order = append(doc.Order, [2]int{before, a.ID})
-		}
-	}
-	for _, s := range plan.Scores {
-		doc.Scores = append(doc.Scores, neutralScore{s.Kind, s.Resource, s.Node, s.Score})
-	}
-	enc := json.NewEncoder(out)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(doc)
+	return w.end()
 }
 
 func neutralise(a *cluster.Action) neutralAction {
@@ -106,4 +91,79 @@ func neutralise(a *cluster.Action) neutralAction {
 		}
 	}
 	return x
+}
+
+// listWriter writes one JSON object whose members are lists, without ever holding
+// the whole text.
+type listWriter struct {
+	out   *bufio.Writer
+	begin string       // of the next member: "{", later ","
+	batch bytes.Buffer // what encode writes to
+	json  *json.Encoder
+	err   error
+}
+
+func newListWriter(out io.Writer) *listWriter {
+	w := &listWriter{out: bufio.NewWriter(out), begin: "{"}
+	w.json = json.NewEncoder(&w.batch)
+	w.json.SetEscapeHTML(false)
+	return w
+}
+
+func (w *listWriter) name(name string) {
+	w.out.WriteString(w.begin + `"` + name + `":`)
+	w.begin = ","
+}
+
+// writeList writes items as convert makes them; none are null.
+func writeList[From, To any](w *listWriter, name string, items []From, convert func(*From) To) {
+	w.name(name)
+	if len(items) == 0 {
+		w.out.WriteString("null")
+		return
+	}
+	batch := make([]To, 0, min(len(items), 64))
+	separator := "["
+	for i := range items {
+		batch = append(batch, convert(&items[i]))
+		if len(batch) < cap(batch) && i+1 < len(items) {
+			continue
+		}
+		w.batch.Reset()
+		if err := w.json.Encode(batch); err != nil {
+			w.err = err
+			return
+		}
+		text := bytes.TrimSuffix(w.batch.Bytes(), []byte("]\n"))
+		w.out.WriteString(separator)
+		w.out.Write(text[len("["):])
+		batch, separator = batch[:0], ","
+	}
+	w.out.WriteString("]")
+}
+
+// writeOrder writes which actions wait for which: pairs of ids, the earlier one first.
+func (w *listWriter) writeOrder(actions []cluster.Action) {
+	w.name("order")
+	w.out.WriteString("[")
+	separator := "["
+	for i := range actions {
+		for _, before := range actions[i].After {
+			text := append(w.out.AvailableBuffer(), separator...)
+			text = strconv.AppendInt(text, int64(before), 10)
+			text = append(text, ',')
+			text = strconv.AppendInt(text, int64(actions[i].ID), 10)
+			w.out.Write(append(text, ']'))
+			separator = ",["
+		}
+	}
+	w.out.WriteString("]")
+}
+
+func (w *listWriter) end() error {
+	w.out.WriteString("}\n")
+	if w.err != nil {
+		return w.err
+	}
+	return w.out.Flush()
 }
