@@ -13,7 +13,7 @@ import (
 
 // Ours decides on a document with our scheduler.
 func Ours(document []byte, now time.Time, facts Facts) (Outcome, error) {
-	cib, err := pacemaker.Parse(document, pacemaker.Options{Lenient: true})
+	cib, err := pacemaker.Parse(string(document), pacemaker.Options{Lenient: true})
 	if err != nil {
 		return Outcome{}, fmt.Errorf("import: %w", err)
 	}

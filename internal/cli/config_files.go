@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
+	"strings"
 
 	"linuxha/internal/config"
 )
@@ -18,7 +19,7 @@ func loadConfig(path string) ([]config.Source, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read configuration from standard input: %w", err)
 		}
-		return []config.Source{{Name: "<stdin>", Text: text}}, nil
+		return []config.Source{{Name: "<stdin>", Text: []byte(text)}}, nil
 	}
 	info, err := os.Stat(path)
 	if err != nil {
@@ -50,19 +51,25 @@ func loadConfig(path string) ([]config.Source, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read configuration from %s: %w", name, err)
 		}
-		sources = append(sources, config.Source{Name: name, Text: text})
+		sources = append(sources, config.Source{Name: name, Text: []byte(text)})
 	}
 	return sources, nil
 }
 
 // readBounded reads all of f, which may have up to limit bytes.
-func readBounded(f io.Reader, limit int64) ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(f, limit+1))
+func readBounded(f io.Reader, limit int64) (string, error) {
+	var text strings.Builder
+	if f, ok := f.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			text.Grow(int(min(info.Size(), limit))) // else the memory of half a dozen attempts is touched
+		}
+	}
+	n, err := io.Copy(&text, io.LimitReader(f, limit+1))
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	if int64(len(text)) > limit {
-		return nil, fmt.Errorf("more than %d bytes", limit)
+	if n > limit {
+		return "", fmt.Errorf("more than %d bytes", limit)
 	}
-	return text, nil
+	return text.String(), nil
 }

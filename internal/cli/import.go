@@ -67,11 +67,11 @@ func (x *imported) incomplete() bool {
 }
 
 func importCIB(file, name string) (*imported, error) {
-	data, err := readCIBText(file)
+	cibText, err := readCIBText(file)
 	if err != nil {
 		return nil, err
 	}
-	cib, err := pacemaker.Parse(data, pacemaker.Options{Lenient: true})
+	cib, err := pacemaker.Parse(cibText, pacemaker.Options{Lenient: true})
 	if err != nil {
 		return nil, usage("read %s as a CIB: %w", file, err)
 	}
@@ -92,21 +92,21 @@ func importCIB(file, name string) (*imported, error) {
 }
 
 // readCIBText reads at most what a CIB can be.
-func readCIBText(file string) ([]byte, error) {
+func readCIBText(file string) (string, error) {
 	in := io.Reader(os.Stdin)
 	if file != "-" {
 		f, err := os.Open(file)
 		if err != nil {
-			return nil, usage("read CIB: %w", err)
+			return "", usage("read CIB: %w", err)
 		}
 		defer f.Close()
 		in = f
 	}
-	data, err := readBounded(in, pacemaker.MaxSize)
+	text, err := readBounded(in, pacemaker.MaxSize)
 	if err != nil {
-		return nil, usage("read CIB from %s: %w", file, err)
+		return "", usage("read CIB from %s: %w", file, err)
 	}
-	return data, nil
+	return text, nil
 }
 
 // printRemarks lists remarks by kind, those that need a person first.

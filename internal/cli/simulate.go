@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -162,12 +161,12 @@ func (o *simulateOptions) read(ctx context.Context, s *simulation, file string) 
 		s.of(state)
 		return nil
 	}
-	isCIB, data, err := readCIB(file)
+	isCIB, text, err := readCIB(file)
 	switch {
 	case err != nil:
 		return err
 	case isCIB:
-		return o.readCluster(s, file, data)
+		return o.readCluster(s, file, text)
 	case strings.HasSuffix(file, ".json") && !strings.HasSuffix(file, ".hcl.json"):
 		state, err := readSituation(file)
 		if err != nil {
@@ -196,11 +195,11 @@ func (o *simulateOptions) read(ctx context.Context, s *simulation, file string) 
 }
 
 // readCluster takes a CIB, with what is wrong with it as warnings.
-func (o *simulateOptions) readCluster(s *simulation, file string, data []byte) error {
+func (o *simulateOptions) readCluster(s *simulation, file, text string) error {
 	if o.status != "" {
 		return usage("--status goes with a configuration; %s has its status inside", file)
 	}
-	cib, err := pacemaker.Parse(data, pacemaker.Options{Lenient: true})
+	cib, err := pacemaker.Parse(text, pacemaker.Options{Lenient: true})
 	if err != nil {
 		return usage("read %s: %w", file, err)
 	}
@@ -251,27 +250,27 @@ func readSituation(file string) (*cluster.State, error) {
 
 // readCIB reads a file if it is XML, which cannot be mistaken for a
 // configuration.
-func readCIB(file string) (isCIB bool, data []byte, err error) {
+func readCIB(file string) (isCIB bool, text string, err error) {
 	info, err := os.Stat(file)
 	if err != nil {
-		return false, nil, usage("read situation: %w", err)
+		return false, "", usage("read situation: %w", err)
 	}
 	if info.IsDir() || strings.HasSuffix(file, ".hcl") || strings.HasSuffix(file, ".json") {
-		return false, nil, nil
+		return false, "", nil
 	}
 	if info.Size() > pacemaker.MaxSize {
-		return false, nil, usage("%s is larger than %d MiB", file, pacemaker.MaxSize>>20)
+		return false, "", usage("%s is larger than %d MiB", file, pacemaker.MaxSize>>20)
 	}
 	f, err := os.Open(file)
 	if err == nil {
 		defer f.Close()
-		data, err = readBounded(f, pacemaker.MaxSize)
+		text, err = readBounded(f, pacemaker.MaxSize)
 	}
 	if err != nil {
-		return false, nil, fmt.Errorf("read %s: %w", file, err)
+		return false, "", fmt.Errorf("read %s: %w", file, err)
 	}
-	head := bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\ufeff")))
-	return len(head) == 0 || head[0] == '<', data, nil
+	head := strings.TrimSpace(strings.TrimPrefix(text, "\ufeff"))
+	return head == "" || head[0] == '<', text, nil
 }
 
 // freshStatus is a cluster of all configured nodes, up, with nothing known to run.

@@ -20,7 +20,7 @@ func FuzzAdopt(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		cib, err := pacemaker.Parse(data, pacemaker.Options{Lenient: true})
+		cib, err := pacemaker.Parse(string(data), pacemaker.Options{Lenient: true})
 		if err != nil {
 			return
 		}

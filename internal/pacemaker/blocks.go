@@ -21,7 +21,7 @@ func (r *reader) attrSet(e *element, spell spelling) cluster.AttrSet {
 	set := cluster.AttrSet{}
 	if ref := r.doc.attr(e, "id-ref"); ref != "" {
 		set.Ref = ref
-		r.refer(e.pos, ref, kindBlock, "<"+e.name+">")
+		r.refer(e.pos, ref, kindBlock, "<"+e.name+">", "")
 	} else {
 		set.ID = r.id(e, kindBlock)
 	}
@@ -34,11 +34,7 @@ func (r *reader) attrSet(e *element, spell spelling) cluster.AttrSet {
 			r.unknownAttr(e, a)
 		}
 	}
-	n := 0
-	for range r.doc.children(e) {
-		n++
-	}
-	set.Pairs = make([]cluster.NVPair, 0, n)
+	set.Pairs = make([]cluster.NVPair, 0, r.doc.count(e))
 	for c := range r.doc.children(e) {
 		switch c.name {
 		case "nvpair":
@@ -73,7 +69,7 @@ func (r *reader) nvpair(e *element) (cluster.NVPair, bool) {
 			p.ID = a.value
 		case "id-ref":
 			p.Ref = a.value
-			r.refer(e.pos, a.value, kindPair, "<nvpair>")
+			r.refer(e.pos, a.value, kindPair, "<nvpair>", "")
 		case "name":
 			p.Name = a.value
 		case "value":
@@ -97,7 +93,7 @@ func (r *reader) rule(e *element) cluster.Rule {
 	rule := cluster.Rule{}
 	if ref := r.doc.attr(e, "id-ref"); ref != "" {
 		rule.Ref = ref
-		r.refer(e.pos, ref, kindRule, "<rule>")
+		r.refer(e.pos, ref, kindRule, "<rule>", "")
 	} else {
 		rule.ID = r.id(e, kindRule)
 	}

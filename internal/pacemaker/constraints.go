@@ -1,10 +1,18 @@
 package pacemaker
 
-import "linuxha/internal/cluster"
+import (
+	"slices"
+
+	"linuxha/internal/cluster"
+)
 
 const constrainable = kindResource | kindTemplate | kindTag
 
 func (r *reader) constraints(e *element) {
+	// There may be thousands, too large to be moved again and again.
+	r.config.Locations = slices.Grow(r.config.Locations, r.doc.countNamed(e, "rsc_location"))
+	r.config.Colocations = slices.Grow(r.config.Colocations, r.doc.countNamed(e, "rsc_colocation"))
+	r.config.Orders = slices.Grow(r.config.Orders, r.doc.countNamed(e, "rsc_order"))
 	for c := range r.doc.children(e) {
 		switch c.name {
 		case "rsc_location":
@@ -23,7 +31,7 @@ func (r *reader) constraints(e *element) {
 
 // resourceRef notes that a constraint names a resource.
 func (r *reader) resourceRef(a attr, id string) string {
-	r.refer(a.pos, a.value, constrainable, "constraint "+id)
+	r.refer(a.pos, a.value, constrainable, "constraint", id)
 	return a.value
 }
 
@@ -38,7 +46,7 @@ func (r *reader) location(e *element) cluster.Location {
 			l.Pattern = a.value
 		case "node":
 			l.Node = a.value
-			r.nodeRefs = append(r.nodeRefs, idRef{pos: a.pos, id: a.value, by: "constraint " + l.ID})
+			r.nodeRefs = append(r.nodeRefs, idRef{pos: a.pos, id: a.value, by: "constraint", name: l.ID})
 		case "score":
 			r.score(a)
 			l.Score = a.value
@@ -240,7 +248,7 @@ func (r *reader) resourceSet(e *element, constraint string) cluster.ResourceSet 
 	s := cluster.ResourceSet{}
 	if ref := r.doc.attr(e, "id-ref"); ref != "" {
 		s.Ref = ref
-		r.refer(e.pos, ref, kindSet, "constraint "+constraint)
+		r.refer(e.pos, ref, kindSet, "constraint", constraint)
 	} else {
 		s.ID = r.id(e, kindSet)
 	}
@@ -273,7 +281,7 @@ func (r *reader) resourceSet(e *element, constraint string) cluster.ResourceSet 
 			continue
 		}
 		id := r.doc.attr(c, "id")
-		r.refer(c.pos, id, constrainable, "constraint "+constraint)
+		r.refer(c.pos, id, constrainable, "constraint", constraint)
 		s.Resources = append(s.Resources, id)
 	}
 	return s

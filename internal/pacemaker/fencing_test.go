@@ -59,7 +59,7 @@ const fencingCIB = `<cib crm_feature_set="3.19.0" validate-with="pacemaker-3.9" 
 // TestFencingOfACIB: what a CIB says of fencing is what the core then does, also
 // after a way through the configuration language.
 func TestFencingOfACIB(t *testing.T) {
-	cib, err := pacemaker.Parse([]byte(fencingCIB), pacemaker.Options{})
+	cib, err := pacemaker.Parse(fencingCIB, pacemaker.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, lenient := range []bool{false, true} {
-			_, err := Parse(data, Options{Lenient: lenient})
+			_, err := Parse(string(data), Options{Lenient: lenient})
 			if err == nil {
 				continue
 			}
@@ -43,7 +43,7 @@ func FuzzParse(f *testing.F) {
 				}
 			}
 		}
-		doc, err := parseXML(data)
+		doc, err := parseXML(string(data))
 		if err != nil {
 			return
 		}

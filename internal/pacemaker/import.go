@@ -62,15 +62,15 @@ const maxProblems = 1000
 
 // Parse reads a CIB. Malformed XML, a document that is not a CIB, and a
 // resource without id always are an *Error; other faults are, unless
-// opts.Lenient.
-func Parse(data []byte, opts Options) (*CIB, error) {
-	doc, err := parseXML(data)
+// opts.Lenient. The CIB's strings share the memory of text.
+func Parse(text string, opts Options) (*CIB, error) {
+	doc, err := parseXML(text)
 	if err != nil {
 		s := err.(*syntaxError)
-		line, col := position(string(data), s.pos)
+		line, col := position(text, s.pos)
 		return nil, &Error{[]Problem{{line, col, s.text}}}
 	}
-	r := reader{doc: doc, ids: make(map[string]kind, len(doc.elems)/4)}
+	r := reader{doc: doc}
 	r.cib(doc.root())
 	r.resolveOperations(r.config.Resources)
 	r.resolveOperations(r.config.Templates)
@@ -181,6 +181,9 @@ func (r *reader) cib(e *element) {
 }
 
 func (r *reader) configuration(e *element) {
+	if r.ids == nil { // nearly every element in it has one
+		r.ids = make(map[string]kind, r.doc.descendants(e))
+	}
 	for c := range r.doc.children(e) {
 		switch c.name {
 		case "crm_config":
@@ -292,7 +295,7 @@ func (r *reader) tags(e *element) {
 				continue
 			}
 			id := r.doc.attr(o, "id")
-			r.refer(o.pos, id, anyKind, "tag "+t.ID)
+			r.refer(o.pos, id, anyKind, "tag", t.ID)
 			t.References = append(t.References, id)
 		}
 		r.config.Tags = append(r.config.Tags, t)

@@ -48,7 +48,7 @@ func TestRecordedCasesImport(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := Parse(data, Options{Lenient: true})
+		c, err := Parse(string(data), Options{Lenient: true})
 		if err != nil {
 			t.Errorf("%s: %v", filepath.Base(file), err)
 			continue
@@ -68,7 +68,7 @@ func TestFixtures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := Parse(data, Options{})
+	c, err := Parse(string(data), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func TestFaults(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := Parse([]byte(tt.xml), Options{})
+			_, err := Parse(tt.xml, Options{})
 			got := ""
 			if err != nil {
 				got = err.Error()
@@ -182,7 +182,7 @@ func TestFaults(t *testing.T) {
 }
 
 func TestLenientLeavesOutWhatItCannotUse(t *testing.T) {
-	c, err := Parse([]byte(cibWith(`<resources><service id="x"/><primitive id="a" class="lsb" type="x" odd="1"/></resources>`)), Options{Lenient: true})
+	c, err := Parse(cibWith(`<resources><service id="x"/><primitive id="a" class="lsb" type="x" odd="1"/></resources>`), Options{Lenient: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +198,7 @@ func BenchmarkParse(b *testing.B) {
 	}
 	b.SetBytes(int64(len(data)))
 	for b.Loop() {
-		if _, err := Parse(data, Options{Lenient: true}); err != nil {
+		if _, err := Parse(string(data), Options{Lenient: true}); err != nil {
 			b.Fatal(err)
 		}
 	}

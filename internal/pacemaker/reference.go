@@ -56,16 +56,27 @@ func (k kind) String() string {
 	return "object"
 }
 
-// idRef is a mention of an id, checked when the whole document has been read.
+// idRef is a mention of an id, by an object of a kind and a name (or "").
 type idRef struct {
-	pos  int
-	id   string
-	want kind
-	by   string
+	pos      int
+	id       string
+	want     kind
+	by, name string
 }
 
-func (r *reader) refer(pos int, id string, want kind, by string) {
-	r.refs = append(r.refs, idRef{pos, id, want, by})
+func (ref *idRef) source() string {
+	if ref.name == "" {
+		return ref.by
+	}
+	return ref.by + " " + ref.name
+}
+
+// refer notes a mention of an id that has not been read yet, to be checked when
+// the whole document has been.
+func (r *reader) refer(pos int, id string, want kind, by, name string) {
+	if r.ids[id]&want == 0 {
+		r.refs = append(r.refs, idRef{pos, id, want, by, name})
+	}
 }
 
 // id registers the id of an element and returns it.
@@ -99,14 +110,14 @@ func (r *reader) checkReferences() {
 			continue
 		}
 		if found != 0 {
-			r.fault(ref.pos, "%s refers to %q, which is not a %s", ref.by, ref.id, ref.want)
+			r.fault(ref.pos, "%s refers to %q, which is not a %s", ref.source(), ref.id, ref.want)
 		} else {
-			r.fault(ref.pos, "%s refers to %s %q, which does not exist", ref.by, ref.want, ref.id)
+			r.fault(ref.pos, "%s refers to %s %q, which does not exist", ref.source(), ref.want, ref.id)
 		}
 	}
 	for _, ref := range r.nodeRefs {
 		if !nodes[ref.id] && !nodes[strings.ToLower(ref.id)] {
-			r.fault(ref.pos, "%s refers to node %q, which does not exist", ref.by, ref.id)
+			r.fault(ref.pos, "%s refers to node %q, which does not exist", ref.source(), ref.id)
 		}
 	}
 }

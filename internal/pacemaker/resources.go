@@ -1,8 +1,13 @@
 package pacemaker
 
-import "linuxha/internal/cluster"
+import (
+	"slices"
+
+	"linuxha/internal/cluster"
+)
 
 func (r *reader) resources(e *element) {
+	r.config.Resources = slices.Grow(r.config.Resources, r.doc.count(e))
 	for c := range r.doc.children(e) {
 		switch c.name {
 		case "template":
@@ -60,7 +65,7 @@ func (r *reader) resource(e *element) (cluster.Resource, bool) {
 			res.Agent.Type = a.value
 		case e.name == "primitive" && a.name == "template":
 			res.Template = a.value
-			r.refer(a.pos, a.value, kindTemplate, "primitive "+res.ID)
+			r.refer(a.pos, a.value, kindTemplate, "primitive", res.ID)
 		default:
 			r.unknownAttr(e, a)
 		}
@@ -131,17 +136,13 @@ func (r *reader) operations(e *element, res *cluster.Resource) {
 			r.opsOwner[id] = res.ID
 		case "id-ref":
 			res.OpsRef = a.value // made the owner's id in the end
-			r.refer(a.pos, a.value, kindOperations, "<operations> of "+res.ID)
+			r.refer(a.pos, a.value, kindOperations, "<operations> of", res.ID)
 		default:
 			r.unknownAttr(e, a)
 		}
 	}
-	n := 0
-	for range r.doc.children(e) {
-		n++
-	}
 	if res.Operations == nil {
-		res.Operations = make([]cluster.Operation, 0, n)
+		res.Operations = make([]cluster.Operation, 0, r.doc.count(e))
 	}
 	for c := range r.doc.children(e) {
 		if c.name != "op" {
@@ -156,7 +157,7 @@ func (r *reader) operation(e *element) cluster.Operation {
 	op := cluster.Operation{}
 	if ref := r.doc.attr(e, "id-ref"); ref != "" {
 		op.Ref = ref
-		r.refer(e.pos, ref, kindOperation, "<op>")
+		r.refer(e.pos, ref, kindOperation, "<op>", "")
 	} else {
 		op.ID = r.id(e, kindOperation)
 	}

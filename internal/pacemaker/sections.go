@@ -34,7 +34,7 @@ func (r *reader) fencingLevels(e *element) {
 				for d := range strings.SplitSeq(a.value, ",") {
 					if d = strings.TrimSpace(d); d != "" {
 						l.Devices = append(l.Devices, d)
-						r.refer(a.pos, d, kindDevice|kindResource, "fencing level "+l.ID)
+						r.refer(a.pos, d, kindDevice|kindResource, "fencing level", l.ID)
 					}
 				}
 			default:
@@ -155,7 +155,7 @@ func (r *reader) aclPermission(parent, e *element, role *cluster.ACLRole) {
 			p.XPath = a.value
 		case "reference", "ref":
 			p.Reference = a.value
-			r.refer(a.pos, a.value, anyKind, "ACL role "+role.ID)
+			r.refer(a.pos, a.value, anyKind, "ACL role", role.ID)
 		case "object-type", "tag":
 			p.ObjectTag = a.value
 		case "attribute":
@@ -177,7 +177,7 @@ func (r *reader) aclTarget(e *element) {
 		switch c.name {
 		case "role", "role_ref":
 			id := r.doc.attr(c, "id")
-			r.refer(c.pos, id, kindRole, "ACL target "+t.ID)
+			r.refer(c.pos, id, kindRole, "ACL target", t.ID)
 			t.Roles = append(t.Roles, id)
 		default:
 			r.unknownElement(e, c)

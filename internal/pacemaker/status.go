@@ -1,6 +1,10 @@
 package pacemaker
 
-import "linuxha/internal/cluster"
+import (
+	"slices"
+
+	"linuxha/internal/cluster"
+)
 
 // The status section has no fixed schema: daemons of all releases wrote into
 // it, so what is unknown there is passed over.
@@ -81,6 +85,7 @@ func (r *reader) transient(e *element) cluster.AttrSet {
 }
 
 func (r *reader) histories(e *element, n *cluster.NodeStatus) {
+	n.History = slices.Grow(n.History, r.doc.count(e))
 	for c := range r.doc.children(e) {
 		if c.name != "lrm_resource" {
 			continue
@@ -106,11 +111,7 @@ func (r *reader) histories(e *element, n *cluster.NodeStatus) {
 			r.fault(c.pos, "<lrm_resource> without id")
 			continue
 		}
-		count := 0
-		for range r.doc.children(c) {
-			count++
-		}
-		h.Operations = make([]cluster.HistoryEntry, 0, count)
+		h.Operations = make([]cluster.HistoryEntry, 0, r.doc.count(c))
 		for op := range r.doc.children(c) {
 			if op.name == "lrm_rsc_op" {
 				h.Operations = append(h.Operations, r.historyEntry(op))

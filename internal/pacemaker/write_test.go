@@ -25,11 +25,11 @@ func TestWriteReadsBack(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			first, err := Parse(data, Options{Lenient: true})
+			first, err := Parse(string(data), Options{Lenient: true})
 			if err != nil {
 				t.Fatal(err)
 			}
-			again, err := Parse(Format(&first.Config, &first.Status), Options{Lenient: true})
+			again, err := Parse(string(Format(&first.Config, &first.Status)), Options{Lenient: true})
 			if err != nil {
 				t.Fatalf("what was written is refused: %v", err)
 			}

@@ -74,13 +74,42 @@ func (d *document) children(e *element) iter.Seq[*element] {
 	}
 }
 
+// count returns the number of children.
+func (d *document) count(e *element) (n int) {
+	for range d.children(e) {
+		n++
+	}
+	return n
+}
+
+// countNamed returns the number of children of a name.
+func (d *document) countNamed(e *element, name string) (n int) {
+	for c := range d.children(e) {
+		if c.name == name {
+			n++
+		}
+	}
+	return n
+}
+
+// descendants returns about how many elements are inside e: not fewer.
+func (d *document) descendants(e *element) int {
+	switch {
+	case e.first == 0:
+		return 0
+	case e.next == 0:
+		return len(d.elems) - int(e.first)
+	}
+	return int(e.next - e.first)
+}
+
 // parseXML reads a document without DTD in UTF-8. Comments, processing
 // instructions and text between elements are skipped.
-func parseXML(data []byte) (*document, error) {
-	if len(data) > MaxSize {
-		return nil, &syntaxError{0, fmt.Sprintf("document of %d bytes is larger than %d bytes", len(data), MaxSize)}
+func parseXML(text string) (*document, error) {
+	if len(text) > MaxSize {
+		return nil, &syntaxError{0, fmt.Sprintf("document of %d bytes is larger than %d bytes", len(text), MaxSize)}
 	}
-	p := xmlParser{s: string(data)}
+	p := xmlParser{s: text}
 	if !utf8.ValidString(p.s) {
 		return nil, &syntaxError{invalidUTF8(p.s), "text is not valid UTF-8"}
 	}

@@ -30,7 +30,7 @@ func situation(constraints, meta, attributes, history string) string {
 
 func decide(t *testing.T, cib string) map[string]scheduler.Reason {
 	t.Helper()
-	in, err := pacemaker.Parse([]byte(cib), pacemaker.Options{})
+	in, err := pacemaker.Parse(cib, pacemaker.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

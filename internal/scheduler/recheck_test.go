@@ -29,7 +29,7 @@ func TestRecheck(t *testing.T) {
 			time.Unix(1782860000+2*3600+1, 0)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			in, err := pacemaker.Parse([]byte(c.cib), pacemaker.Options{Lenient: true})
+			in, err := pacemaker.Parse(c.cib, pacemaker.Options{Lenient: true})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -41,7 +41,7 @@ type changing struct {
 func TestReplan(t *testing.T) {
 	reused, plans := 0, 0
 	run := func(name string, seed uint64, data []byte, now time.Time) {
-		cib, err := pacemaker.Parse(data, pacemaker.Options{Lenient: true})
+		cib, err := pacemaker.Parse(string(data), pacemaker.Options{Lenient: true})
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}

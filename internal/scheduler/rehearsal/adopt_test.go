@@ -36,7 +36,7 @@ func TestAdoptedConfigurationsDecideTheSame(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cib, err := pacemaker.Parse(data, pacemaker.Options{Lenient: true})
+		cib, err := pacemaker.Parse(string(data), pacemaker.Options{Lenient: true})
 		if err != nil {
 			t.Fatal(err)
 		}

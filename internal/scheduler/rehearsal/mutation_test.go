@@ -84,7 +84,7 @@ func decideMutated(data []byte, c recordedCase) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	cib, err := pacemaker.Parse(data, pacemaker.Options{Lenient: true})
+	cib, err := pacemaker.Parse(string(data), pacemaker.Options{Lenient: true})
 	if err != nil {
 		return nil, err
 	}

@@ -81,7 +81,7 @@ func scheduleFile(t testing.TB, name string, now time.Time) time.Duration {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cib, err := pacemaker.Parse(data, pacemaker.Options{Lenient: true})
+	cib, err := pacemaker.Parse(string(data), pacemaker.Options{Lenient: true})
 	if err != nil {
 		t.Fatal(fmt.Errorf("%s: %w", name, err))
 	}

@@ -74,7 +74,7 @@ func decide(dir string, c recordedCase) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	cib, err := pacemaker.Parse(data, pacemaker.Options{Lenient: true})
+	cib, err := pacemaker.Parse(string(data), pacemaker.Options{Lenient: true})
 	if err != nil {
 		return nil, err
 	}
