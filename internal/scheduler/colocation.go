@@ -104,6 +104,9 @@ func (rn *run) colocateWithin(c *cluster.Colocation, total score, s *cluster.Res
 	members := rn.setMembers(s)
 	for i, m := range members {
 		switch {
+		case m == nil: // it and what follows do not count
+			rn.warn("resource set " + s.ID + " of colocation constraint " + c.ID + " counts only up to " + s.Resources[i] + ", which does not exist")
+			return
 		case i == 0:
 		case total < 0:
 			for _, earlier := range members[:i] {
@@ -133,6 +136,9 @@ func (rn *run) colocateNeighbours(c *cluster.Colocation, total score, earlier, l
 	}
 	for _, d := range dependents {
 		for _, p := range primaries {
+			if d == nil || p == nil {
+				continue
+			}
 			rn.colocateMembers(c, c.ID, total, d, earlier.Role, p, later.Role)
 		}
 	}
@@ -144,14 +150,11 @@ func (rn *run) colocateMembers(c *cluster.Colocation, id string, total score, d 
 		influence: influence(c, d)})
 }
 
+// setMembers are the members of a set, nil for one that does not exist.
 func (rn *run) setMembers(s *cluster.ResourceSet) []*resource {
-	var out []*resource
-	for _, id := range s.Resources {
-		if r := rn.constraintResource(id); r != nil {
-			out = append(out, r)
-		} else {
-			rn.warn("resource set " + s.ID + " names " + id + ", which does not exist")
-		}
+	out := make([]*resource, len(s.Resources))
+	for i, id := range s.Resources {
+		out[i] = rn.constraintResource(id)
 	}
 	return out
 }

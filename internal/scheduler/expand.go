@@ -35,6 +35,9 @@ func (rn *run) expandSets(sets []cluster.ResourceSet) []cluster.ResourceSet {
 		var ids []string
 		for _, id := range s.Resources {
 			expanded, _ := rn.expandReference(id)
+			if len(expanded) == 0 {
+				expanded = []string{id} // unknown: what that means is up to the kind of constraint
+			}
 			ids = append(ids, expanded...)
 		}
 		s.Resources = ids

@@ -133,7 +133,9 @@ func (rn *run) readLocation(c *cluster.Location) {
 	case c.Resource != "":
 		ids, _ := rn.expandReference(c.Resource)
 		for _, id := range ids {
-			rn.newLocation(c, rn.constraintResource(id), c.Role, "", nil)
+			if !rn.newLocation(c, rn.constraintResource(id), c.Role, "", nil) {
+				return
+			}
 		}
 	case c.Pattern != "":
 		rn.readPatternLocation(c)
@@ -144,7 +146,9 @@ func (rn *run) readLocation(c *cluster.Location) {
 			role = c.Role
 		}
 		for _, id := range s.Resources {
-			rn.newLocation(c, rn.constraintResource(id), role, s.Score, nil)
+			if !rn.newLocation(c, rn.constraintResource(id), role, s.Score, nil) {
+				return
+			}
 		}
 	}
 }
@@ -170,11 +174,12 @@ func (rn *run) readPatternLocation(c *cluster.Location) {
 }
 
 // newLocation adds the constraint to one resource: a score on one node, or one
-// location per rule.
-func (rn *run) newLocation(c *cluster.Location, r *resource, roleText, scoreText string, matches []string) {
+// location per rule. It returns false if there is no such resource, so that the
+// rest of the constraint does not count.
+func (rn *run) newLocation(c *cluster.Location, r *resource, roleText, scoreText string, matches []string) bool {
 	if r == nil {
-		rn.warn("location constraint " + c.ID + " is ignored: it names a resource that does not exist")
-		return
+		rn.warn("location constraint " + c.ID + " counts only up to a resource that does not exist")
+		return false
 	}
 	if scoreText == "" {
 		scoreText = c.Score
@@ -182,11 +187,11 @@ func (rn *run) newLocation(c *cluster.Location, r *resource, roleText, scoreText
 	if c.Node != "" && scoreText != "" {
 		n := rn.node(c.Node)
 		if n == nil {
-			return
+			return true
 		}
 		rn.addLocation(&location{id: c.ID, resource: r, role: locationRole(roleText),
 			discovery: parseDiscovery(c.Discovery), scores: []nodeScore{{n, parseScore(scoreText, 0)}}})
-		return
+		return true
 	}
 	for i := range c.Rules {
 		rule := &c.Rules[i]
@@ -202,6 +207,7 @@ func (rn *run) newLocation(c *cluster.Location, r *resource, roleText, scoreText
 		}
 		rn.addLocation(l)
 	}
+	return true
 }
 
 func (rn *run) addLocation(l *location) {

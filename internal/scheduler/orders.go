@@ -51,6 +51,10 @@ func (rn *run) readOrders() {
 		var last *orderSet
 		for j := range sets {
 			set := rn.readOrderSet(&sets[j])
+			if set == nil {
+				rn.warn("ordering constraint " + o.ID + " counts only up to its set number " + itoa(j+1) + ": that names a resource that does not exist")
+				break
+			}
 			if set.id == "" { // our language does not ask for one
 				set.id = o.ID + "-set-" + itoa(j+1)
 			}
@@ -184,12 +188,16 @@ type orderSet struct {
 	requireAll bool
 }
 
+// readOrderSet returns nil if a member is unknown (inside a bundle, for one,
+// where nothing can be ordered by itself).
 func (rn *run) readOrderSet(s *cluster.ResourceSet) *orderSet {
 	set := &orderSet{id: s.ID, action: orDefault(s.Action, taskStart), kind: s.Kind, sequential: s.Sequential, requireAll: boolOr(s.RequireAll, true)}
 	for _, id := range s.Resources {
-		if r := rn.constraintResource(id); r != nil {
-			set.members = append(set.members, r)
+		r := rn.constraintResource(id)
+		if r == nil {
+			return nil
 		}
+		set.members = append(set.members, r)
 	}
 	return set
 }

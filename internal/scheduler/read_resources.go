@@ -176,6 +176,9 @@ func (rn *run) readClone(r *resource) bool {
 			return false
 		}
 	}
+	if d.max == 0 { // for what the history knows only
+		markRemoved(r.children[0])
+	}
 	return true
 }
 

@@ -269,14 +269,17 @@ func (r *resource) activeOn(n *node) bool {
 }
 
 // current returns the node where r is now (SEMANTICS 8, "the current node"), or
-// nil: the source of a half-done migration, else the first active node, where
-// clean ones come first if r does not require fencing.
+// nil: the source of a half-done migration if it is active there still, else the
+// first active node, where clean ones come first if r does not require fencing.
 func (r *resource) current() *node {
-	if r.partialSource != nil {
-		return r.partialSource
-	}
 	if len(r.active) == 0 {
 		return nil
+	}
+	if r.partialSource != nil {
+		if r.activeOn(r.partialSource) {
+			return r.partialSource
+		}
+		return r.active[0]
 	}
 	if !r.requires.fencing() {
 		for _, n := range r.active {

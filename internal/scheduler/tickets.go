@@ -23,18 +23,29 @@ func (rn *run) readTickets() {
 			rn.addTicketRule(c, id, c.Role)
 		}
 		for _, s := range rn.expandSets(c.Sets) {
-			for _, id := range s.Resources {
-				rn.addTicketRule(c, id, s.Role)
+			if !rn.addTicketRules(c, &s) {
+				break
 			}
 		}
 	}
 }
 
-func (rn *run) addTicketRule(c *cluster.TicketRule, id, roleText string) {
+func (rn *run) addTicketRules(c *cluster.TicketRule, s *cluster.ResourceSet) bool {
+	for _, id := range s.Resources {
+		if !rn.addTicketRule(c, id, s.Role) {
+			return false
+		}
+	}
+	return true
+}
+
+// addTicketRule returns false if there is no such resource, so that the rest of
+// the constraint does not count.
+func (rn *run) addTicketRule(c *cluster.TicketRule, id, roleText string) bool {
 	r := rn.constraintResource(id)
 	if r == nil {
-		rn.warn("ticket constraint " + c.ID + " is ignored: resource " + id + " does not exist")
-		return
+		rn.warn("ticket constraint " + c.ID + " counts only up to " + id + ", which does not exist")
+		return false
 	}
 	t := &ticketRule{id: c.ID, ticket: c.Ticket, role: parseRole(roleText), policy: c.LossPolicy}
 	if t.role == roleStarted {
@@ -54,6 +65,7 @@ func (rn *run) addTicketRule(c *cluster.TicketRule, id, roleText string) {
 	}
 	r.tickets = append(r.tickets, t)
 	rn.applyTicket(r, t)
+	return true
 }
 
 // ticketState tells whether a ticket is granted and in standby; one without any
