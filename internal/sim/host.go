@@ -48,7 +48,7 @@ type Host struct {
 	calls     []time.Duration // when the daemon called fence devices that have not answered
 	slow      time.Duration   // added to every sync
 	lag       time.Duration   // added to every turn of the loop
-	mute      int             // how many faults drop its heartbeats
+	filtered  int             // how many faults drop its heartbeats
 }
 
 // daemon is a running core with what surrounds it.
@@ -269,7 +269,7 @@ func (h *Host) round() {
 		w.count("heartbeats held back")
 		return
 	}
-	if h.mute > 0 {
+	if h.filtered > 0 {
 		return
 	}
 	d.lastBeat = w.now

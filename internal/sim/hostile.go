@@ -124,8 +124,8 @@ func (w *World) aimed(f Fault) bool {
 	case "late word":
 		w.lateWord(f)
 	case "mute": // a packet filter drops its heartbeats, and lets all else through
-		h.mute++
-		w.ending(f.For, func() { h.mute-- })
+		h.filtered++
+		w.ending(f.For, func() { h.filtered-- })
 	case "former leader":
 		w.formerLeader(f)
 	case "leave cut": // it says that it leaves, and is cut off before it has

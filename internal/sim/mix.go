@@ -90,8 +90,8 @@ func fitting(s Shape, length time.Duration, rng *rand.Rand) (faults []Fault) {
 			f.Text, f.Rate = "stop hangs", 0.7+0.3*rng.Float64()
 		case "voter change":
 			f.Text = "isolate"
-		case "late start", "late word":
-			f.Rate = rng.Float64()
+		case "late start", "late word": // half of them come first of all when the links are back
+			f.Rate = max(0, 2*rng.Float64()-1)
 		}
 		faults = append(faults, f)
 	}
@@ -112,7 +112,7 @@ func (s *Shape) fittingKinds() (kinds []string) {
 		kinds = append(kinds, "cut off", "cut off")
 	}
 	if !s.Fencing {
-		return append(kinds, "late start") // it is back in the same life
+		return append(kinds, "late start", "confirm heard") // it is back in the same life, or people are asked
 	}
 	if s.Nodes == 3 {
 		return append(kinds, "voter change", "voter change")

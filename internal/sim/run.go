@@ -161,7 +161,7 @@ func (w *World) recover() time.Duration {
 			h.kill() // if it still stops, people lose patience
 		}
 		h.unplugged = false
-		h.mute, h.slow, h.lag, h.disk.last, h.disk.fail, h.disk.tear, h.stopped = 0, 0, 0, 0, 0, false, false
+		h.filtered, h.slow, h.lag, h.disk.last, h.disk.fail, h.disk.tear, h.stopped = 0, 0, 0, 0, 0, false, false
 		for l := range w.net.paths {
 			h.carrier(l, true)
 		}
