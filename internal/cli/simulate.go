@@ -182,7 +182,7 @@ func (o *simulateOptions) read(ctx context.Context, s *simulation, file string) 
 	for _, w := range warnings {
 		s.Warnings = append(s.Warnings, w.Error())
 	}
-	s.config, s.status = cfg, freshStatus(cfg)
+	s.config, s.status = cfg.ActedOn(), freshStatus(cfg)
 	if o.status != "" {
 		state, err := readSituation(o.status)
 		if err != nil {

@@ -99,9 +99,10 @@ const moveScore = "500000"
 
 // SchedulerConfig returns the configuration that the scheduler gets: the stored
 // one, with an entry for every member that may run resources, and a location for
-// every move that is not yet fulfilled. Those are never stored.
+// every move that is not yet fulfilled, which are never stored, and without what the
+// cluster does not act on.
 func (s *State) SchedulerConfig() *Config {
-	c := s.Config
+	c := *s.Config.ActedOn()
 	c.Nodes = slices.DeleteFunc(slices.Clone(c.Nodes), func(n Node) bool {
 		m := s.Member(n.Name)
 		return n.Witness || m != nil && m.Witness

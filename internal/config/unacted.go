@@ -23,10 +23,10 @@ var (
 		"nobody's access is limited: access rules are kept, and not applied yet",
 		"only root may use the daemon's socket, and may do everything"}
 	noNode = unacted{"`node` with `kind = \"remote\"`, `remote_node` in `meta`, the agent `ocf:pacemaker:remote`",
-		"nothing will run on the node behind this connection: such nodes are planned for, and not reached yet",
+		"there will be no node behind this connection, and what names it in a constraint does not wait for it: remote and guest nodes are kept, and not acted on yet",
 		"install ha there and let it join: beyond the voters a node is a satellite"}
 	noBundle = unacted{"`bundle`",
-		"nothing will run in this bundle: its containers are nodes behind a connection, which are planned for, and not reached yet",
+		"nothing of this bundle will be started, and what names it in a constraint does not wait for it: bundles are kept, and not acted on yet",
 		"run the container as a resource of its own, by an agent such as ocf:heartbeat:podman"}
 	allUnacted = []unacted{noAlert, noAccess, noNode, noBundle}
 )
@@ -49,9 +49,9 @@ func Unacted(cfg *cluster.Config) []Problem {
 	}
 	for at, r := range primitives(cfg) {
 		switch {
-		case r.Agent == cluster.Agent{Class: "ocf", Provider: "pacemaker", Type: "remote"}:
+		case r.Agent.IsConnection():
 			out = append(out, noNode.at(at, "agent"))
-		case cluster.Value(r.Meta, "remote-node") != "":
+		case r.IsGuest():
 			out = append(out, noNode.at(at, "meta"))
 		}
 	}
