@@ -198,6 +198,7 @@ var commands = []func() *cobra.Command{
 	newResource,
 	newFence,
 	newQuorum,
+	newTicket,
 	newLab,
 	newDemo,
 	newSim,

@@ -144,6 +144,25 @@ func TestCommandsOnACluster(t *testing.T) {
 		t.Errorf("the status speaks of an alert that is gone:\n%s", out)
 	}
 
+	// A site runs where its ticket is granted, and only there.
+	h.write("/tmp/ticket.hcl", config+"ticket \"here\" {\n ticket = \"west\"\n resource = \"site\"\n loss_policy = \"stop\"\n}\n")
+	h.run("apply", "--yes", "/tmp/ticket.hcl")
+	h.await("the site is stopped for want of its ticket", func(s *api.Status) bool { return lab.ServedBy(s) == "" })
+	if code, _, stderr := h.try("ticket", "grant", "west"); code != 2 || !strings.Contains(stderr, "--yes") {
+		t.Errorf("a ticket granted without a question: exit code %d, %s", code, stderr)
+	}
+	if code, _, stderr := h.try("ticket", "grant", "--yes", "east"); code != 2 || !strings.Contains(stderr, "there are west") {
+		t.Errorf("an unknown ticket: exit code %d, %s", code, stderr)
+	}
+	h.run("ticket", "grant", "--yes", "west")
+	h.await("the site runs with its ticket", func(s *api.Status) bool { return lab.ServedBy(s) != "" })
+	h.json("ticket", "list")
+	h.run("ticket", "standby", "west")
+	h.await("the site is stopped by its ticket's standby", func(s *api.Status) bool { return lab.ServedBy(s) == "" })
+	h.run("ticket", "activate", "west")
+	h.await("the site runs again", func(s *api.Status) bool { return lab.ServedBy(s) != "" })
+	h.run("apply", "--yes", "/tmp/site.hcl")
+
 	// A move is done once and leaves nothing behind.
 	place := func() string {
 		s, err := l.ClusterStatus(ctx)
