@@ -94,7 +94,11 @@ func newLabUp(o *labOptions) *cobra.Command {
 			fmt.Fprintf(cmd.ErrOrStderr(), "%d hosts and a client stand after %v; their disks are below %s (%s)\n",
 				spec.Nodes, booted.Round(time.Millisecond), status.Dir, status.Filesystem)
 			if !bare {
-				fmt.Fprintf(cmd.ErrOrStderr(), "they are a cluster after %v: 'ha lab exec host1 -- ha status' shows it\n", time.Since(begun).Round(time.Millisecond))
+				which := ""
+				if o.name != cmd.Flag("name").DefValue {
+					which = " --name " + o.name
+				}
+				fmt.Fprintf(cmd.ErrOrStderr(), "they are a cluster after %v: 'ha lab%s exec host1 -- ha status' shows it\n", time.Since(begun).Round(time.Millisecond), which)
 			}
 			if status.Filesystem == "tmpfs" {
 				fmt.Fprintln(cmd.ErrOrStderr(), "that is memory: set HA_LAB_DIR to a directory on a disk, else synced writes cost nothing here")
