@@ -85,8 +85,8 @@ func tooManyInstances(c Comparison) bool {
 	c.Document.each("bundle", func(b *Element) { limit[b.Attr("id")] = 1 })
 	count := map[string]int{}
 	full := func(id, node string) bool {
-		if bundle, _, ok := strings.Cut(id, "-docker-"); ok {
-			id = bundle
+		if at := containerName.FindStringIndex(id); at != nil {
+			id = id[:at[0]]
 		}
 		id = stripInstance(id)
 		count[id+" "+node]++
@@ -430,7 +430,7 @@ func renumbered(c Comparison) bool {
 }
 
 // instanceNumber matches what tells instances and replicas apart in their names.
-var instanceNumber = regexp.MustCompile(`(:|bundle[0-9]+-(?:docker-|ip-[0-9.]+\.)?)[0-9]+`)
+var instanceNumber = regexp.MustCompile(`(:|bundle[0-9]+-(?:docker-|podman-|ip-[0-9.]+\.)?)[0-9]+`)
 
 // each calls do for every element of that name in e.
 func (e *Element) each(name string, do func(*Element)) {

@@ -2,7 +2,6 @@ package cibgen
 
 import (
 	"slices"
-	"strconv"
 )
 
 // makeConstraints adds constraints of every kind among the top-level resources.
@@ -17,8 +16,10 @@ func (g *generator) makeConstraints() {
 			g.colocation()
 		case roll < 92:
 			g.order()
-		default:
+		case roll < 97:
 			g.ticket()
+		default:
+			g.tagged()
 		}
 	}
 	if !g.symmetric {
@@ -39,14 +40,20 @@ func (g *generator) pair() (earlier, later string, ok bool) {
 	}
 	earlier, later = g.nameOf(g.tops[min(i, j)]), g.nameOf(g.tops[max(i, j)])
 	switch roll := g.IntN(100); {
-	case roll < 3 && len(g.templates) > 0:
+	case roll < 20 && len(g.templates) > 0:
 		g.feature("template-in-constraint")
 		earlier = g.templates[0]
-	case roll < 6 && len(g.tags) > 0:
+	case roll < 25 && len(g.tags) > 0 && !slices.ContainsFunc(g.tops[max(i, j):], func(t *topSpec) bool { return g.isTagged(t.id) }):
 		g.feature("tag-in-constraint")
 		earlier = g.tags[0]
 	}
 	return earlier, later, true
+}
+
+// isTagged tells whether a tag names the resource.
+func (g *generator) isTagged(id string) (named bool) {
+	g.tagsElement.each("obj_ref", func(r *Element) { named = named || r.Attr("id") == id })
+	return named
 }
 
 // nameOf is the id of a top-level resource, or of a group's member.
@@ -77,86 +84,11 @@ func (g *generator) roleOf(percent int, tops ...*topSpec) string {
 	r := g.role(percent)
 	// Cloned groups crm_simulate 2.1.5 does not promote by where other resources are.
 	if r != "" && slices.ContainsFunc(tops, func(t *topSpec) bool {
-		return t.kind != "promotable" && !t.promotedBundle || t.grouped && !g.chance(10)
+		return t.kind != "promotable" && !(t.bundle != nil && t.bundle.promoted) || t.grouped && !g.chance(10)
 	}) {
 		return "Started"
 	}
 	return r
-}
-
-func (g *generator) location() {
-	e := el("rsc_location", "id", g.id("loc"))
-	if g.maybe(5, "rsc-pattern") {
-		e.Attrs = append(e.Attrs, Attr{"rsc-pattern", pick(g, []string{"^r", "^r.*", "^g"})})
-	} else {
-		t := pick(g, g.tops)
-		if t.kind == "clone" || t.kind == "promotable" {
-			// Preferences make crm_simulate 2.1.5 shuffle instances, bans do less often.
-			if g.chance(50) {
-				return
-			}
-			g.feature("location")
-			g.constraints.add(el("rsc_location", "id", g.id("loc"), "rsc", t.id, "node", pick(g, g.nodes).name, "score", "-INFINITY"))
-			return
-		}
-		t.located = true
-		e.Attrs = append(e.Attrs, Attr{"rsc", g.nameOf(t)})
-	}
-	if d := pick(g, []string{"", "", "", "", "", "never", "exclusive"}); d != "" && g.chance(40) {
-		g.feature("resource-discovery=" + d)
-		e.Attrs = append(e.Attrs, Attr{"resource-discovery", d})
-	}
-	if !g.maybe(35, "location-rule") {
-		g.feature("location")
-		e.Attrs = append(e.Attrs, Attr{"node", pick(g, g.nodes).name}, Attr{"score", g.score()})
-		if r := g.role(8); r != "" {
-			e.Attrs = append(e.Attrs, Attr{"role", r})
-		}
-		g.constraints.add(e)
-		return
-	}
-	role := g.role(15)
-	if role == "Started" {
-		role = "" // crm_simulate 2.1.5 ignores such a rule
-	}
-	rule := el("rule", "id", g.id("rule"), "role", role)
-	if g.maybe(15, "score-attribute") {
-		rule.Attrs = append(rule.Attrs, Attr{"score-attribute", "weight"})
-	} else {
-		rule.Attrs = append(rule.Attrs, Attr{"score", g.score()})
-	}
-	for range 1 + g.IntN(2) {
-		rule.add(g.expression())
-	}
-	switch {
-	case slices.ContainsFunc(g.tops, func(t *topSpec) bool { return t.kind == "bundle" && len(t.members) > 0 }):
-		// crm_simulate 2.1.5 would let anything run inside bundles.
-		rule.add(el("expression", "id", g.id("expr"), "attribute", "#kind", "operation", "ne", "value", "container"))
-	case len(rule.Children) > 1:
-		rule.Attrs = append(rule.Attrs, Attr{"boolean-op", pick(g, []string{"and", "or"})})
-	}
-	g.constraints.add(e.add(rule))
-}
-
-func (g *generator) expression() *Element {
-	id := g.id("expr")
-	switch g.IntN(6) {
-	case 0:
-		return el("expression", "id", id, "attribute", "#uname", "operation", pick(g, []string{"eq", "ne"}), "value", pick(g, g.nodes).name)
-	case 1:
-		return el("expression", "id", id, "attribute", "site", "operation", pick(g, []string{"eq", "ne"}), "value", pick(g, []string{"a", "b"}))
-	case 2:
-		return el("expression", "id", id, "attribute", "site", "operation", pick(g, []string{"defined", "not_defined"}))
-	case 3:
-		return el("expression", "id", id, "attribute", "weight", "operation", pick(g, []string{"lt", "gte", "gt", "lte"}), "value", strconv.Itoa(g.IntN(100)), "type", pick(g, []string{"", "number", "integer"}))
-	case 4:
-		g.feature("date-rule")
-		if g.chance(50) {
-			return el("date_expression", "id", id, "operation", "gt", "start", pick(g, []string{"2020-01-01", "2100-01-01"}))
-		}
-		return el("date_expression", "id", id, "operation", "lt", "end", pick(g, []string{"2020-01-01", "2100-01-01"}))
-	}
-	return el("expression", "id", id, "attribute", "#kind", "operation", pick(g, []string{"eq", "ne"}), "value", pick(g, []string{"cluster", "remote", "container"}))
 }
 
 func (g *generator) colocation() {
@@ -194,7 +126,7 @@ func (g *generator) colocation() {
 	// crm_simulate 2.1.5 does not heed colocations of a group's members for the group.
 	p, d := g.tops[min(i, j)], g.tops[max(i, j)]
 	with, dependent := p.id, d.id
-	if (d.kind == "clone" || d.kind == "promotable") && p.kind != d.kind {
+	if (d.kind == "clone" || d.kind == "promotable") && p.kind != d.kind && (d.kind == "clone" || !g.chance(10)) {
 		return // for the same reason as with locations
 	}
 	if p.kind == "group" && g.chance(50) {
@@ -230,11 +162,17 @@ func (g *generator) colocation() {
 	e.Attrs = append(e.Attrs, Attr{"rsc", dependent}, Attr{"with-rsc", with})
 	// crm_simulate 2.1.5 applies negative colocations in all roles but the one given.
 	negative := e.Attr("score")[0] == '-'
-	if r := g.roleOf(25, d); r != "" && !negative {
+	likely := func(t *topSpec) int { // what is promotable is mostly asked for in a role
+		if t.kind == "promotable" {
+			return 70
+		}
+		return 25
+	}
+	if r := g.roleOf(likely(d), d); r != "" && !negative {
 		g.feature("colocation-rsc-role-" + r)
 		e.Attrs = append(e.Attrs, Attr{"rsc-role", r})
 	}
-	if r := g.roleOf(30, p); r != "" && !negative {
+	if r := g.roleOf(likely(p), p); r != "" && !negative {
 		g.feature("colocation-with-rsc-role-" + r)
 		e.Attrs = append(e.Attrs, Attr{"with-rsc-role", r})
 	}
@@ -280,9 +218,12 @@ func (g *generator) sets(preferring bool, extra func(*Element, []*topSpec)) []*E
 func (g *generator) order() {
 	e := el("rsc_order", "id", g.id("ord"))
 	kind := pick(g, []string{"", "", "Mandatory", "Optional", "Serialize"})
-	if kind != "" {
+	switch {
+	case kind != "":
 		g.feature("order-" + kind)
 		e.Attrs = append(e.Attrs, Attr{"kind", kind})
+	case g.maybe(6, "order-by-score"):
+		e.Attrs = append(e.Attrs, Attr{"score", pick(g, []string{"0", "INFINITY", "10"})})
 	}
 	if kind != "Serialize" && g.maybe(12, "asymmetrical-order") {
 		e.Attrs = append(e.Attrs, Attr{"symmetrical", "false"})
@@ -291,6 +232,9 @@ func (g *generator) order() {
 		e.add(g.sets(true, func(s *Element, _ []*topSpec) {
 			if g.maybe(15, "require-all=false") {
 				s.Attrs = append(s.Attrs, Attr{"require-all", "false"})
+			}
+			if g.maybe(12, "order-set-action") {
+				s.Attrs = append(s.Attrs, Attr{"action", pick(g, []string{"start", "promote", "stop", "demote"})})
 			}
 		})...)
 		g.constraints.add(e)
@@ -314,12 +258,49 @@ func (g *generator) order() {
 func (g *generator) ticket() {
 	g.feature("ticket")
 	name := pick(g, []string{"ticketA", "ticketB"})
-	g.constraints.add(el("rsc_ticket", "id", g.id("tick"), "rsc", g.topID(), "rsc-role", g.role(25), "ticket", name,
-		"loss-policy", pick(g, []string{"", "stop", "demote", "fence", "freeze"})))
-	for _, seen := range g.tickets {
-		if seen == name {
-			return
+	e := el("rsc_ticket", "id", g.id("tick"), "ticket", name)
+	if g.maybe(15, "ticket-set") {
+		s := el("resource_set", "id", g.id("set"), "role", g.role(25))
+		for _, i := range g.Perm(len(g.tops))[:min(len(g.tops), 3)] {
+			s.add(el("resource_ref", "id", g.tops[i].id))
 		}
+		e.add(s)
+	} else {
+		e.Attrs = append(e.Attrs, el("", "rsc", g.topID(), "rsc-role", g.role(25)).Attrs...)
 	}
-	g.tickets = append(g.tickets, name)
+	if policy := pick(g, []string{"", "stop", "demote", "fence", "freeze"}); policy != "" {
+		g.feature("loss-policy=" + policy)
+		e.Attrs = append(e.Attrs, Attr{"loss-policy", policy})
+	}
+	g.constraints.add(e)
+	if !slices.Contains(g.tickets, name) {
+		g.tickets = append(g.tickets, name)
+	}
+}
+
+// tagged makes a colocation of what a tag names with something before all of it.
+func (g *generator) tagged() {
+	if g.tagsElement == nil {
+		return
+	}
+	var named []*topSpec
+	first := len(g.tops)
+	g.tagsElement.each("obj_ref", func(r *Element) {
+		i := slices.IndexFunc(g.tops, func(t *topSpec) bool { return t.id == r.Attr("id") })
+		first = min(first, i)
+		named = append(named, g.tops[i])
+	})
+	if first == 0 || slices.ContainsFunc(named, func(t *topSpec) bool { return t.prefers || t.kind != "primitive" }) {
+		return
+	}
+	p := g.tops[g.IntN(first)]
+	if p.prefers || p.kind != "primitive" && p.kind != "fence" {
+		return
+	}
+	g.feature("tag-in-colocation")
+	p.isPrimary = true
+	for _, d := range named {
+		d.isDependent = true
+	}
+	g.constraints.add(el("rsc_colocation", "id", g.id("col"), "score", "INFINITY", "rsc", g.tags[0], "with-rsc", p.id))
 }

@@ -1,7 +1,6 @@
 package cibgen
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"strconv"
 )
@@ -31,6 +30,7 @@ type generator struct {
 	fencing   bool
 	device    bool
 	symmetric bool
+	locks     bool // what is stopped for a shutdown stays where it is
 
 	nodes     []*nodeSpec
 	prims     []*primSpec // every configured primitive
@@ -38,6 +38,11 @@ type generator struct {
 	templates []string
 	tags      []string
 	tickets   []string
+	levels    *Element // fencing topology, or nil
+
+	templateMonitor *monitorSpec // of what the template makes, or nil
+	sharedMeta      string       // a block of meta-attributes that others refer to
+	containers      []string     // what others may run inside of
 
 	crmConfig, nodesElement, resources, constraints, status, tagsElement *Element
 	rscDefaults, opDefaults                                              *Element
@@ -69,7 +74,8 @@ type primSpec struct {
 type monitorSpec struct {
 	interval int // seconds
 	role     string
-	timeout  int // seconds, 0 for the usual 20
+	timeout  int         // seconds, 0 for the usual 20
+	params   [][2]string // of its own
 }
 
 // topSpec is a top-level resource with the primitives in it.
@@ -80,10 +86,8 @@ type topSpec struct {
 	unique  bool
 	grouped bool // a group or a clone of one
 
-	promotedBundle bool      // a bundle whose content is promotable
-	replicas       int       // of a bundle
-	addresses      []string  // of a bundle's replicas, if they have any
-	connection     *primSpec // of a guest
+	bundle     *bundleSpec // of a bundle
+	connection *primSpec   // of a guest
 
 	isPrimary   bool // some colocation depends on it
 	isDependent bool // it depends on something
@@ -163,7 +167,13 @@ func (g *generator) document() *Element {
 	}
 	cib := el("cib", "validate-with", "pacemaker-3.9", "epoch", "1", "num_updates", "0", "admin_epoch", "0", "crm_feature_set", "3.16.1",
 		"have-quorum", quorum, "dc-uuid", g.nodes[0].id)
+	if g.maybe(8, "no-quorum-panic") {
+		cib.Attrs = append(cib.Attrs, Attr{"no-quorum-panic", "1"})
+	}
 	config := el("configuration").add(g.crmConfig, g.nodesElement, g.resources, g.constraints)
+	if g.levels != nil {
+		config.add(g.levels)
+	}
 	if g.tagsElement != nil {
 		config.add(g.tagsElement)
 	}
@@ -174,144 +184,4 @@ func (g *generator) document() *Element {
 		config.add(g.opDefaults)
 	}
 	return cib.add(config, g.status)
-}
-
-func (g *generator) options() {
-	var v [][2]string
-	set := func(percent int, name string, values ...string) string {
-		if !g.chance(percent) {
-			return ""
-		}
-		value := pick(g, values)
-		v = append(v, [2]string{name, value})
-		g.feature(name + "=" + value)
-		return value
-	}
-	g.fencing = set(45, "stonith-enabled", "false") == ""
-	g.device = !g.fencing || g.chance(92)
-	set(35, "no-quorum-policy", "stop", "freeze", "ignore", "demote", "suicide")
-	g.symmetric = set(8, "symmetric-cluster", "false") == ""
-	set(10, "startup-fencing", "false")
-	set(10, "concurrent-fencing", "false")
-	set(2, "stop-all-resources", "true")
-	set(12, "stop-orphan-resources", "false")
-	set(8, "stop-orphan-actions", "false")
-	set(3, "maintenance-mode", "true")
-	set(8, "enable-startup-probes", "false")
-	set(20, "placement-strategy", "utilization", "minimal", "balanced", "default")
-	set(12, "node-health-strategy", "migrate-on-red", "only-green", "progressive", "custom")
-	set(5, "node-health-base", "10")
-	set(5, "node-health-yellow", "-20", "-5")
-	set(5, "node-health-green", "5")
-	set(6, "shutdown-lock", "true")
-	set(6, "priority-fencing-delay", "15s")
-	set(10, "stonith-action", "off", "reboot")
-	g.crmConfig = el("crm_config")
-	g.crmConfig.addBlock(g.pairs("cluster_property_set", v))
-	if g.maybe(15, "resource-defaults") {
-		g.rscDefaults = el("rsc_defaults")
-		g.rscDefaults.addBlock(g.pairs("meta_attributes", [][2]string{pick(g, [][2]string{
-			{"resource-stickiness", "100"}, {"resource-stickiness", "1"}, {"migration-threshold", "3"},
-			{"failure-timeout", "600s"}, {"priority", "1"}})}))
-	}
-	if g.maybe(8, "operation-defaults") {
-		g.opDefaults = el("op_defaults")
-		g.opDefaults.addBlock(g.pairs("meta_attributes", [][2]string{pick(g, [][2]string{
-			{"timeout", "50s"}, {"on-fail", "ignore"}, {"on-fail", "block"}})}))
-	}
-}
-
-// clusterNodes makes the nodes with their state.
-func (g *generator) clusterNodes(n int) {
-	g.nodesElement, g.status = el("nodes"), el("status")
-	measured := 10 // percent of nodes; where some are not, many resources have no place
-	if g.chance(50) {
-		measured = 90
-	}
-	for i := 1; i <= n; i++ {
-		node := &nodeSpec{id: strconv.Itoa(i), name: fmt.Sprintf("n%d", i), kind: "cluster"}
-		g.nodes = append(g.nodes, node)
-		e := el("node", "id", node.id, "uname", node.name)
-		e.addBlock(g.pairs("instance_attributes", g.nodeAttributes()))
-		if g.chance(measured) {
-			cpu := 4 + g.IntN(8)
-			memory := 200 * cpu // who has more of the one has more of the other, or no order would be right
-			e.addBlock(g.pairs("utilization", [][2]string{{"cpu", strconv.Itoa(cpu)}, {"memory", strconv.Itoa(memory)}}))
-		}
-		g.nodesElement.add(e)
-		g.nodeState(node, i == 1)
-	}
-}
-
-func (g *generator) nodeAttributes() [][2]string {
-	var v [][2]string
-	if g.chance(40) {
-		v = append(v, [2]string{"site", pick(g, []string{"a", "b", "B"})})
-	}
-	if g.maybe(6, "standby-node") {
-		v = append(v, [2]string{"standby", "on"})
-	}
-	if g.maybe(3, "maintenance-node") {
-		v = append(v, [2]string{"maintenance", "true"})
-	}
-	if g.chance(25) {
-		v = append(v, [2]string{"weight", strconv.Itoa(g.IntN(200) - 50)})
-	}
-	return v
-}
-
-// nodeState makes one node_state; the first node, which decides, is up.
-func (g *generator) nodeState(n *nodeSpec, coordinator bool) {
-	if !coordinator && g.maybe(4, "node-never-seen") {
-		return
-	}
-	e := el("node_state", "id", n.id, "uname", n.name)
-	n.up = true
-	set := func(member, crmd, join, expected string) {
-		e.Attrs = append(e.Attrs, Attr{"in_ccm", member}, Attr{"crmd", crmd}, Attr{"join", join}, Attr{"expected", expected})
-	}
-	var shutdown bool
-	switch roll := g.IntN(100); {
-	case coordinator || roll < 74:
-		set("true", "online", "member", "member")
-	case roll < 80:
-		g.feature("node-offline")
-		n.up = false
-		set("false", "offline", "down", "down")
-	case roll < 87:
-		g.feature("node-unclean")
-		n.up = false
-		set("false", "offline", "down", "member")
-	case roll < 91:
-		g.feature("node-process-lost")
-		set("true", "offline", "member", "member")
-	case roll < 92:
-		g.feature("node-pending")
-		set("true", "online", "pending", pick(g, []string{"member", "down"}))
-	default:
-		g.feature("node-shutdown")
-		shutdown = true
-		set("true", "online", "member", "member")
-	}
-	n.attrs = el("instance_attributes", "id", g.id("b"))
-	if shutdown {
-		g.transient(n, "shutdown", "1700000000")
-	}
-	if g.maybe(3, "node-terminate") && !coordinator {
-		g.transient(n, "terminate", "true")
-	}
-	if g.maybe(8, "node-health") {
-		g.transient(n, "#health-disk", pick(g, []string{"red", "yellow", "green", "-10"}))
-	}
-	n.history = el("lrm_resources")
-	n.state = e
-	e.add(el("transient_attributes", "id", n.id).add(n.attrs), el("lrm", "id", n.id).add(n.history))
-	g.status.add(e)
-}
-
-// transient sets a transient attribute of a node.
-func (g *generator) transient(n *nodeSpec, name, value string) {
-	if n.attrs != nil {
-		n.attrs.add(el("nvpair", "id", g.id("p"), "name", name, "value", value))
-	}
 }

@@ -56,6 +56,9 @@ type Simulator struct {
 	Unchecked bool
 }
 
+// containerName matches the end of the name of a bundle's container.
+var containerName = regexp.MustCompile(`-(docker|podman)-[0-9]+$`)
+
 var schemaName = regexp.MustCompile(`validate-with="[^"]*"`)
 
 // ErrAborted means that crm_simulate itself failed on the document.
@@ -298,7 +301,7 @@ func shuffled(transitions *Element, unique, active map[string]bool) (exchanged b
 		a.each("primitive", func(p *Element) {
 			id, node := instanceOf(p), a.Attr("on_node")
 			base := stripInstance(id)
-			if id == base && !strings.Contains(id, "-docker-") {
+			if id == base && !containerName.MatchString(id) {
 				return
 			}
 			where := base + " " + node
@@ -314,7 +317,7 @@ func shuffled(transitions *Element, unique, active map[string]bool) (exchanged b
 		})
 	})
 	for where := range active { // stops that fencing implies do not say what stops
-		if id, node, _ := strings.Cut(where, " "); strings.Contains(id, "-docker-") && from[id] == "" {
+		if id, node, _ := strings.Cut(where, " "); containerName.MatchString(id) && from[id] == "" {
 			from[id] = node
 		}
 	}

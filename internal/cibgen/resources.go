@@ -6,13 +6,16 @@ import "strconv"
 func (g *generator) makeResources(budget int) {
 	g.resources = el("resources")
 	if g.fencing && g.device {
-		f := g.primitive("fence", "stonith", "", "fence_xvm", nil)
-		g.tops = append(g.tops, &topSpec{id: f.id, kind: "fence", members: []*primSpec{f}})
-		g.resources.add(f.element)
+		g.fenceDevices()
 	}
 	if g.maybe(8, "template") {
 		t := el("template", "id", g.id("tmpl"), "class", "ocf", "provider", "pacemaker", "type", "Dummy")
 		t.addBlock(g.pairs("meta_attributes", g.metaAttributes(false)))
+		if g.maybe(30, "template-operations") {
+			g.templateMonitor = &monitorSpec{interval: 15, role: "Started"}
+			t.add(el("operations").add(el("op", "id", g.id("op"), "name", "monitor", "interval", "15s", "timeout", "20s"),
+				el("op", "id", g.id("op"), "name", "start", "interval", "0s", "timeout", "60s")))
+		}
 		g.resources.add(t)
 		g.templates = append(g.templates, t.Attr("id"))
 	}
@@ -21,7 +24,7 @@ func (g *generator) makeResources(budget int) {
 		g.topLevel()
 		budget -= max(1, len(g.prims)-before)
 	}
-	if g.maybe(8, "tag") && len(g.tops) > 1 {
+	if g.maybe(12, "tag") && len(g.tops) > 1 {
 		tag := el("tag", "id", g.id("tag"))
 		for range 1 + g.IntN(3) {
 			tag.add(el("obj_ref", "id", pick(g, g.tops).id))
@@ -44,6 +47,11 @@ func (g *generator) topLevel() {
 	switch {
 	case roll < 38:
 		p := g.dummy(false)
+		if len(g.containers) > 0 && g.maybe(2, "in-container") {
+			p.element.add(g.pairs("meta_attributes", [][2]string{{"container", pick(g, g.containers)}}))
+		} else {
+			g.containers = append(g.containers, p.id)
+		}
 		g.top(p.element, &topSpec{id: p.id, kind: "primitive", members: []*primSpec{p}})
 	case roll < 54:
 		e, members := g.group(g.IntN(3)+1, false)
@@ -73,11 +81,19 @@ func (g *generator) dummy(promotable bool) *primSpec {
 	if g.chance(40) {
 		params = append(params, [2]string{"fake", "x" + strconv.Itoa(g.IntN(3))})
 	}
-	kind := "Dummy"
-	if promotable {
-		kind = "Stateful"
+	prefix := "r"
+	if g.maybe(8, "names-with-signs") {
+		prefix = pick(g, []string{"r_", "r-", "r.x", "r_a-", "R"})
 	}
-	return g.primitive("r", "ocf", "pacemaker", kind, params)
+	switch {
+	case promotable:
+		return g.primitive(prefix, "ocf", "pacemaker", "Stateful", params)
+	case g.maybe(6, "systemd"):
+		return g.primitive(prefix, "systemd", "", "x", params)
+	case g.maybe(3, "lsb"):
+		return g.primitive(prefix, "lsb", "", "x", params)
+	}
+	return g.primitive(prefix, "ocf", "pacemaker", "Dummy", params)
 }
 
 // primitive makes a primitive element with parameters, meta-attributes,
@@ -96,60 +112,40 @@ func (g *generator) primitive(prefix, class, provider, kind string, params [][2]
 	}
 	p.element = e
 	e.addBlock(g.pairs("instance_attributes", params))
+	if class == "ocf" && g.maybe(2, "parameters-by-node") {
+		e.add(g.conditional(g.pairs("instance_attributes", [][2]string{{"fake", "here"}}), el("expression", "id", g.id("expr"), "attribute", "site", "operation", "eq", "value", "a")))
+	}
 	meta := g.metaAttributes(p.promotable)
-	if kind == "Dummy" && g.maybe(8, "allow-migrate") {
+	if kind == "Dummy" && g.maybe(12, "allow-migrate") {
 		p.migrates = true
 		meta = append(meta, [2]string{"allow-migrate", "true"})
 	}
-	e.addBlock(g.pairs("meta_attributes", meta))
+	if g.maybe(2, "container-attribute-target") {
+		meta = append(meta, [2]string{"container-attribute-target", "host"})
+	}
+	block := g.pairs("meta_attributes", meta)
+	e.addBlock(block)
+	switch {
+	case g.maybe(4, "meta-more"):
+		e.add(g.moreMeta())
+	case g.sharedMeta != "" && g.maybe(3, "meta-by-reference"):
+		e.add(el("meta_attributes", "id-ref", g.sharedMeta))
+	case g.sharedMeta == "" && block != nil && !p.migrates:
+		g.sharedMeta = block.Attr("id")
+	}
 	if g.maybe(15, "utilization") {
 		e.addBlock(g.pairs("utilization", [][2]string{{"cpu", strconv.Itoa(1 + g.IntN(4))}}))
 	}
 	ops := el("operations")
 	g.operations(p, ops)
+	if m := g.templateMonitor; m != nil && e.Attr("template") != "" && len(p.monitors) == 0 {
+		p.monitors = append(p.monitors, *m)
+	}
 	if len(ops.Children) > 0 {
 		e.add(ops)
 	}
 	g.prims = append(g.prims, p)
 	return p
-}
-
-func (g *generator) operations(p *primSpec, ops *Element) {
-	onFail := func(choices ...string) string {
-		if g.maybe(20, "on-fail") {
-			return pick(g, choices)
-		}
-		return ""
-	}
-	monitor := func(interval int, role string) {
-		policy := onFail("ignore", "restart", "stop", "block", "fence", "standby")
-		if role == "Promoted" && g.maybe(15, "on-fail=demote") {
-			policy = "demote"
-		}
-		ops.add(el("op", "id", g.id("op"), "name", "monitor", "interval", strconv.Itoa(interval)+"s", "role", role,
-			"timeout", "20s", "on-fail", policy))
-		p.monitors = append(p.monitors, monitorSpec{interval: interval, role: role})
-	}
-	switch {
-	case p.promotable && g.chance(80):
-		monitor(10, "Promoted")
-		monitor(11, "Unpromoted")
-	case !p.promotable && g.chance(75):
-		monitor(10, "")
-	}
-	if kind := p.kind; kind != "remote" && kind != "VirtualDomain" && g.maybe(3, "monitor-stopped") {
-		monitor(30, "Stopped")
-	}
-	for _, task := range []string{"start", "stop"} {
-		if !g.chance(15) {
-			continue
-		}
-		policy := onFail("ignore", "block", "fence")
-		if task == "start" {
-			policy = onFail("ignore", "restart", "stop", "block", "fence", "standby")
-		}
-		ops.add(el("op", "id", g.id("op"), "name", task, "interval", "0s", "timeout", "40s", "on-fail", policy))
-	}
 }
 
 func (g *generator) metaAttributes(promotable bool) [][2]string {
@@ -173,7 +169,7 @@ func (g *generator) metaAttributes(promotable bool) [][2]string {
 	set(8, "migration-threshold", "1", "2", "0", "5")
 	set(8, "failure-timeout", "60s", "30000h")
 	set(6, "multiple-active", "stop_only", "block", "stop_start", "stop_unexpected")
-	set(5, "requires", "nothing", "quorum", "fencing")
+	set(5, "requires", "nothing", "quorum", "fencing", "quorum", "fencing", "unfencing")
 	set(5, "critical", "false")
 	set(3, "allow-unhealthy-nodes", "true")
 	return v
@@ -181,7 +177,14 @@ func (g *generator) metaAttributes(promotable bool) [][2]string {
 
 func (g *generator) group(n int, promotable bool) (*Element, []*primSpec) {
 	e := el("group", "id", g.id("g"))
-	e.addBlock(g.pairs("meta_attributes", g.metaAttributes(promotable)))
+	meta := g.metaAttributes(promotable)
+	if g.maybe(4, "group-unordered") {
+		meta = append(meta, [2]string{"ordered", "false"})
+	}
+	if g.maybe(3, "group-apart") {
+		meta = append(meta, [2]string{"collocated", "false"})
+	}
+	e.addBlock(g.pairs("meta_attributes", meta))
 	var members []*primSpec
 	for range n {
 		m := g.dummy(promotable)
@@ -211,7 +214,9 @@ func (g *generator) clone(promotable bool) {
 		}
 	}
 	if g.maybe(25, "clone-max") {
-		t.max = 1 + g.IntN(4)
+		if t.max = 1 + g.IntN(4); g.maybe(4, "clone-max=0") {
+			t.max = 0
+		}
 		add("clone-max", strconv.Itoa(t.max))
 	}
 	if g.maybe(30, "interleave") {
@@ -241,19 +246,37 @@ func (g *generator) clone(promotable bool) {
 
 // remote makes a remote node's connection.
 func (g *generator) remote() {
-	p := g.primitive("remote", "ocf", "pacemaker", "remote", [][2]string{{"server", "10.0.0.1"}})
+	params := [][2]string{{"server", "10.0.0.1"}}
+	if g.maybe(12, "reconnect-interval") {
+		params = append(params, [2]string{"reconnect_interval", pick(g, []string{"60", "30000h"})})
+	}
+	p := g.primitive("remote", "ocf", "pacemaker", "remote", params)
 	p.remote = true
 	g.top(p.element, &topSpec{id: p.id, kind: "remote", members: []*primSpec{p}})
 	g.behindConnection(p.id, "remote")
 }
 
-// guest makes a primitive that creates a guest node.
+// guest makes a primitive that creates a guest node, perhaps in a group.
 func (g *generator) guest() {
 	p := g.primitive("vm", "ocf", "heartbeat", "VirtualDomain", [][2]string{{"config", "/x"}})
 	name := g.id("guest")
-	block := g.pairs("meta_attributes", [][2]string{{"remote-node", name}})
-	p.element.add(block)
-	g.top(p.element, &topSpec{id: p.id, kind: "guest", members: []*primSpec{p}, connection: connectionSpec(name, name, "")})
+	meta := [][2]string{{"remote-node", name}}
+	address, port := name, ""
+	if g.maybe(15, "guest-address") {
+		address, port = "10.0.0.7", "3131"
+		meta = append(meta, [2]string{"remote-addr", address}, [2]string{"remote-port", port})
+	}
+	if g.maybe(8, "guest-stays") {
+		meta = append(meta, [2]string{"remote-allow-migrate", "false"})
+	}
+	p.element.add(g.pairs("meta_attributes", meta))
+	t := &topSpec{id: p.id, kind: "guest", members: []*primSpec{p}, connection: connectionSpec(name, address, port)}
+	e := p.element
+	if g.maybe(12, "guest-in-group") {
+		e = el("group", "id", g.id("g")).add(p.element)
+		t.id, t.grouped = e.Attr("id"), true
+	}
+	g.top(e, t)
 	g.behindConnection(name, "guest")
 }
 
@@ -261,6 +284,15 @@ func (g *generator) guest() {
 func (g *generator) behindConnection(name, kind string) {
 	n := &nodeSpec{id: name, name: name, kind: kind}
 	g.nodes = append(g.nodes, n)
+	if g.maybe(25, kind+"-with-attributes") {
+		v := g.nodeAttributes()
+		if g.maybe(15, "resource-discovery-enabled") {
+			v = append(v, [2]string{"resource-discovery-enabled", "false"})
+		}
+		e := el("node", "id", n.id, "uname", n.name, "type", "remote")
+		e.addBlock(g.pairs("instance_attributes", v))
+		g.nodesElement.add(e)
+	}
 	if !g.unseen && g.chance(25) {
 		g.unseen = true
 		g.feature(kind + "-never-seen")
@@ -277,82 +309,4 @@ func (g *generator) stateBehindConnection(n *nodeSpec) {
 	n.state = el("node_state", "id", n.id, "uname", n.name, "remote_node", "true", "in_ccm", "true", "crmd", "online", "join", "member", "expected", "member")
 	n.state.add(el("transient_attributes", "id", n.id).add(n.attrs), el("lrm", "id", n.id).add(n.history))
 	g.status.add(n.state)
-}
-
-func (g *generator) bundle() {
-	e := el("bundle", "id", g.id("bundle"))
-	promoted := ""
-	inner := g.chance(65)
-	if inner && g.chance(40) {
-		promoted = "1"
-		g.feature("promotable-bundle")
-	}
-	t := &topSpec{id: e.Attr("id"), kind: "bundle", promotedBundle: promoted != "", replicas: 1 + g.IntN(3)}
-	e.add(el("docker", "image", "x:latest", "replicas", strconv.Itoa(t.replicas), "promoted-max", promoted))
-	network := el("network", "control-port", controlPort)
-	if g.chance(60) {
-		network = el("network", "ip-range-start", "192.168.122.131", "control-port", controlPort)
-		for i := range t.replicas {
-			t.addresses = append(t.addresses, "192.168.122."+strconv.Itoa(131+i))
-		}
-	}
-	e.add(network)
-	if inner {
-		// Constraints on a template mean what is inside bundles too, which
-		// crm_simulate 2.1.5 does not look for there.
-		templates := g.templates
-		g.templates = nil
-		p := g.dummy(promoted != "")
-		g.templates = templates
-		e.add(p.element)
-		t.members = []*primSpec{p}
-	}
-	g.top(e, t)
-}
-
-// controlPort is that of all bundles.
-const controlPort = "9999"
-
-// connectionSpec is the connection that a guest or a bundle's replica implies.
-func connectionSpec(name, address, port string) *primSpec {
-	p := &primSpec{id: name, class: "ocf", provider: "pacemaker", kind: "remote", remote: true,
-		params: [][2]string{{"addr", address}}, monitors: []monitorSpec{{30, "", 30}}}
-	if port != "" {
-		p.params = append(p.params, [2]string{"port", port})
-	}
-	return p
-}
-
-// containerSpec is the container of a bundle's i-th replica, with the parameters
-// that Pacemaker generates for it.
-func (t *topSpec) containerSpec(i int) *primSpec {
-	name := t.id + "-" + strconv.Itoa(i)
-	options := " --restart=no"
-	if t.addresses != nil {
-		options += " -h " + name
-	}
-	options += " -e PCMK_stderr=1 -e PCMK_remote_port=" + controlPort
-	params := [][2]string{{"image", "x:latest"}, {"allow_pull", "true"}, {"force_kill", "false"}, {"reuse", "false"}, {"monitor_cmd", "/bin/true"}}
-	if len(t.members) > 0 {
-		options += " -v /etc/pacemaker/authkey:/etc/pacemaker/authkey -v /var/log/pacemaker/bundles/" + name + ":/var/log -p "
-		if t.addresses != nil {
-			options += t.addresses[i] + ":"
-		}
-		options += controlPort + ":" + controlPort
-		params = append(params, [2]string{"mount_points", "/var/log/pacemaker/bundles/" + name}, [2]string{"run_cmd", "/usr/sbin/pacemaker-remoted"})
-	} else {
-		params = append(params, [2]string{"mount_points", ""})
-	}
-	options += " "
-	for j, address := range t.addresses {
-		options += " --add-host=" + t.id + "-" + strconv.Itoa(j) + ":" + address
-	}
-	return &primSpec{id: t.id + "-docker-" + strconv.Itoa(i), class: "ocf", provider: "heartbeat", kind: "docker",
-		params: append(params, [2]string{"run_opts", options}), monitors: []monitorSpec{{interval: 60}}}
-}
-
-// addressSpec is the address of a bundle's i-th replica.
-func (t *topSpec) addressSpec(i int) *primSpec {
-	return &primSpec{id: t.id + "-ip-" + t.addresses[i], class: "ocf", provider: "heartbeat", kind: "IPaddr2",
-		params: [][2]string{{"ip", t.addresses[i]}, {"cidr_netmask", "32"}}, monitors: []monitorSpec{{interval: 60}}}
 }

@@ -103,6 +103,7 @@ func TestErrors(t *testing.T) {
 		"two owners":           {"resource \"a\" {\n agent = \"ha:ip\"\n}\ngroup \"g\" { members = [\"a\"] }\ngroup \"h\" { members = [\"a\"] }", `already part of "g"`},
 		"dangling constraint":  {`location "l" {` + "\n resource = \"x\"\n node = \"a\"\n score = 1\n}", `2:2: location l: resource "x" is not defined`},
 		"repeated operation":   {"resource \"x\" {\n agent = \"ha:ip\"\n op \"monitor\" { interval = \"10s\" }\n op \"monitor\" { interval = \"10000ms\" }\n}", `is there twice`},
+		"repeated, ISO form":   {"resource \"x\" {\n agent = \"ha:ip\"\n op \"monitor\" { interval = \"1m\" }\n op \"monitor\" { interval = \"PT1M\" }\n}", `is there twice`},
 		"verb as a name":       {`node "standby" {}`, `"standby" is a word of the command line`},
 		"bad host name":        {`node "3rd floor" {}`, `"3rd floor" cannot be a name`},
 		"before itself":        {"resource \"x\" {\n agent = \"lsb:x\"\n}\norder \"o\" {\n first = \"x\"\n then = \"x\"\n}", `"x" cannot come before itself`},

@@ -89,7 +89,7 @@ func checkISODuration(value string) error {
 		switch {
 		case c == 'T' && digits == "" && units != "HMS" && !strings.HasSuffix("HMS", units):
 			units = "HMS"
-		case unicode.IsDigit(c) && len(digits) < 10:
+		case '0' <= c && c <= '9' && len(digits) < 10:
 			digits += string(c)
 		case digits != "" && strings.ContainsRune(units, c):
 			units, digits, parts = units[strings.IndexRune(units, c)+1:], "", parts+1
@@ -101,6 +101,24 @@ func checkISODuration(value string) error {
 		return fmt.Errorf("%q is not an ISO 8601 duration such as \"PT5M\"", value)
 	}
 	return nil
+}
+
+// isoMilliseconds adds the parts of an ISO 8601 duration, counting 365 days a year
+// and 30 a month.
+func isoMilliseconds(value string) (ms int64) {
+	units := map[rune]int64{'Y': 365 * 86400, 'M': 30 * 86400, 'W': 7 * 86400, 'D': 86400, 'H': 3600, 'S': 1}
+	n := int64(0)
+	for _, c := range value[1:] {
+		switch {
+		case c == 'T':
+			units['M'] = 60
+		case '0' <= c && c <= '9':
+			n = n*10 + int64(c-'0')
+		default:
+			ms, n = ms+n*units[c]*1000, 0
+		}
+	}
+	return ms
 }
 
 // durationText prints a duration in a form that Pacemaker reads too.
@@ -115,9 +133,12 @@ func durationText(d time.Duration) string {
 	}
 }
 
-// Milliseconds reads a duration in Pacemaker's text form; ok is false where it
-// is none.
+// Milliseconds reads a duration in Pacemaker's text form, or as ISO 8601 has it; ok
+// is false where it is none.
 func Milliseconds(value string) (ms int64, ok bool) {
+	if strings.HasPrefix(value, "P") {
+		return isoMilliseconds(value), checkISODuration(value) == nil
+	}
 	digits := strings.TrimLeftFunc(value, unicode.IsDigit)
 	n, err := strconv.ParseInt(value[:len(value)-len(digits)], 10, 64)
 	if err != nil {
