@@ -27,6 +27,7 @@ var (
 	update      = flag.Bool("update", false, "record what we decide on the agreed documents")
 	documents   = flag.String("documents", "", "pattern of files to compare on, for TestDocuments")
 	showAborted = flag.Bool("aborted", false, "say for which seeds crm_simulate gave up, and how")
+	recorded    = flag.String("answers", "", "file that keeps crm_simulate's answers from one run to the next")
 	table       = flag.Bool("features", false, "print how often each feature occurred")
 )
 
@@ -43,6 +44,7 @@ func TestAgainstReference(t *testing.T) {
 	sim := Simulator{Program: program, Dir: t.TempDir()}
 	fast := sim
 	fast.Unchecked = true
+	reference := openAnswers(t, *recorded)
 	counts := map[string]int{}
 	compared, aborted := 0, 0
 	classes := map[string]int{}
@@ -52,7 +54,12 @@ func TestAgainstReference(t *testing.T) {
 		for f := range c.Features {
 			counts[f]++
 		}
-		result, err := compare(fast, c.Document)
+		var result Comparison
+		data := c.Document.Bytes()
+		want, facts, err := reference.of(t, fast, data)
+		if err == nil {
+			result, err = against(c.Document, data, want, facts)
+		}
 		switch {
 		case errors.Is(err, ErrAborted):
 			aborted++
@@ -182,6 +189,11 @@ func compare(sim Simulator, document *Element) (Comparison, error) {
 	if err != nil {
 		return Comparison{}, err
 	}
+	return against(document, data, want, facts)
+}
+
+// against compares our decision on a document with the reference's.
+func against(document *Element, data []byte, want Outcome, facts Facts) (Comparison, error) {
 	got, err := safely(data, facts)
 	if err != nil {
 		return Comparison{}, err

@@ -23,6 +23,8 @@ type generator struct {
 	features map[string]bool
 	serial   int
 
+	unique    bool // a clone is being made whose instances differ
+	expires   bool // failures may be too old to count
 	healthy   bool // what is being recorded has not failed
 	connected bool // there is a remote or guest node
 	unseen    bool // one of those has no status

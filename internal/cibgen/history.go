@@ -13,6 +13,7 @@ func (g *generator) makeHistory() {
 		return
 	}
 	g.findResting()
+	g.expires = g.configures("failure-timeout")
 	for _, t := range g.tops {
 		switch t.kind {
 		case "bundle":
@@ -98,6 +99,16 @@ func (g *generator) bundleHistory(t *topSpec) {
 			}
 		}
 	}
+}
+
+// configures tells whether anything sets that meta-attribute.
+func (g *generator) configures(name string) (found bool) {
+	for _, e := range []*Element{g.resources, g.rscDefaults} {
+		if e != nil {
+			e.each("nvpair", func(v *Element) { found = found || v.Attr("name") == name })
+		}
+	}
+	return found
 }
 
 // findResting notes which nodes are in maintenance.

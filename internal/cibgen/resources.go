@@ -88,6 +88,7 @@ func (g *generator) dummy(promotable bool) *primSpec {
 	switch {
 	case promotable:
 		return g.primitive(prefix, "ocf", "pacemaker", "Stateful", params)
+	case g.unique && !g.chance(2): // the old version forgets it for part of a group if another part cannot be
 	case g.maybe(6, "systemd"):
 		return g.primitive(prefix, "systemd", "", "x", params)
 	case g.maybe(3, "lsb"):
@@ -207,7 +208,7 @@ func (g *generator) clone(promotable bool) {
 			add("promoted-max", strconv.Itoa(g.IntN(3)))
 		}
 	} else if g.maybe(15, "globally-unique") {
-		t.unique = true
+		t.unique, g.unique = true, true
 		add("globally-unique", "true")
 		if g.chance(50) {
 			add("clone-node-max", strconv.Itoa(1+g.IntN(3)))
@@ -241,6 +242,7 @@ func (g *generator) clone(promotable bool) {
 		e.add(p.element)
 		t.members = []*primSpec{p}
 	}
+	g.unique = false
 	g.top(e, t)
 }
 

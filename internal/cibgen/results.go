@@ -85,7 +85,7 @@ func (g *generator) monitored(p *primSpec, n *nodeSpec, id, role string) {
 		case g.maybe(1, "degraded"):
 			g.put(e, g.op(p, n, id, "monitor", interval, expected, map[int]int{0: 190, 8: 191}[expected]))
 		case g.maybe(1, "cancelled-monitor"):
-			g.put(e, g.withStatus(g.op(p, n, id, "monitor", interval, expected, 1), "1"))
+			g.put(e, g.withStatus(g.op(p, n, id, "monitor", interval, expected, expected), "1"))
 		default:
 			g.put(e, g.op(p, n, id, "monitor", interval, expected, expected))
 		}
@@ -97,7 +97,7 @@ func (g *generator) failure(p *primSpec, n *nodeSpec, id, task string, interval,
 	rc := pick(g, []int{1, 1, 1, 1, 5, 2, 4, 6})
 	if task == "monitor" && interval > 0 {
 		rc = pick(g, []int{1, 7, 7, 7, 5, 1, 2})
-		if p.promotable {
+		if p.promotable && !g.expires { // crm_simulate 2.1.5 believes what has expired
 			rc = pick(g, []int{1, 7, 7, 9, 5, 0, 8})
 		}
 	}

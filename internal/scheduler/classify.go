@@ -83,6 +83,9 @@ func (u *historyReader) read(index int) {
 	}
 	expired := u.expired(e)
 	masked := u.masked(e)
+	if expired && masked {
+		return // it says nothing any more, not even that the resource cannot be there
+	}
 	u.classify(e, expired)
 
 	if expired && e.rc != e.expected {
