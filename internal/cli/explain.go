@@ -73,9 +73,9 @@ func printReasons(out io.Writer, st style, r *api.Resource, reasons []cluster.Re
 		} else {
 			fmt.Fprintf(out, "\n%s belongs on %s: %s\n", st.bold(reason.Instance), reason.Node, strings.TrimPrefix(reason.Summary, "on "+reason.Node+": "))
 		}
-		t := &table{}
+		t := &table{} // what the columns say is all that a reason's own text says
 		for _, f := range reason.Because {
-			t.add("  "+cmp.Or(f.Node, "everywhere"), f.Score, f.Constraint, st.faint(f.Text))
+			t.add("  "+cmp.Or(f.Node, "everywhere"), f.Score, f.Constraint)
 		}
 		t.print(out)
 	}

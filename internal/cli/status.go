@@ -195,7 +195,7 @@ func resourceRows(t *table, st style, r *api.Resource, depth int) {
 		}
 		on = append(on, name)
 	}
-	agent := r.Agent
+	agent := strings.TrimPrefix(r.Agent, "stonith:") // as it is written in a configuration
 	if agent == "" {
 		agent, on = r.Kind, runsOn(r)
 	}

@@ -82,6 +82,8 @@ func (rn *run) reasonFor(r *resource) Reason {
 	decided := len(out.Because)
 	out.Because = append(out.Because, rn.otherFactors(r, causes)...)
 	switch {
+	case r.assigned == nil && r.removed && !r.removedInstance:
+		out.Summary = "stopped: it is not configured any more"
 	case r.assigned == nil && r.target == roleStopped:
 		out.Summary = "stopped: its target role is Stopped"
 	case r.assigned == nil:

@@ -46,12 +46,14 @@ func decide(t *testing.T, cib string) map[string]scheduler.Reason {
 	return out
 }
 
+// runningWeb is the history of web, which runs on n2.
+const runningWeb = `<lrm id="2"><lrm_resources><lrm_resource id="web" class="ocf" provider="pacemaker" type="Dummy">
+<lrm_rsc_op id="web_last_0" operation_key="web_start_0" operation="start" call-id="3" rc-code="0" op-status="0" interval="0"
+ transition-key="1:1:0:a" transition-magic="0:0;1:1:0:a" op-digest="f2317cad3d54cec5d7d7aa7d0bf35cf8"/></lrm_resource></lrm_resources></lrm>`
+
 // TestReasonsDecide takes away what a reason names first, and sees the resource
 // go elsewhere.
 func TestReasonsDecide(t *testing.T) {
-	const running = `<lrm id="2"><lrm_resources><lrm_resource id="web" class="ocf" provider="pacemaker" type="Dummy">
-<lrm_rsc_op id="web_last_0" operation_key="web_start_0" operation="start" call-id="3" rc-code="0" op-status="0" interval="0"
- transition-key="1:1:0:a" transition-magic="0:0;1:1:0:a" op-digest="f2317cad3d54cec5d7d7aa7d0bf35cf8"/></lrm_resource></lrm_resources></lrm>`
 	const prefersN1 = `<rsc_location id="prefer-n1" rsc="web" node="n1" score="50"/>`
 	for _, c := range []struct {
 		name, with, without string // the situation with and without the cause
@@ -70,8 +72,8 @@ func TestReasonsDecide(t *testing.T) {
 			situation(prefersN1+`<rsc_location id="db-n1" rsc="db" node="n1" score="INFINITY"/><rsc_colocation id="apart" rsc="web" with-rsc="db" score="-INFINITY"/>`, "", "", ""),
 			situation(prefersN1+`<rsc_location id="db-n1" rsc="db" node="n1" score="INFINITY"/>`, "", "", ""), "apart", ""},
 		{"stickiness",
-			situation(prefersN1, `<meta_attributes id="m"><nvpair id="m1" name="resource-stickiness" value="100"/></meta_attributes>`, "", running),
-			situation(prefersN1, "", "", running), "stickiness", "n2"},
+			situation(prefersN1, `<meta_attributes id="m"><nvpair id="m1" name="resource-stickiness" value="100"/></meta_attributes>`, "", runningWeb),
+			situation(prefersN1, "", "", runningWeb), "stickiness", "n2"},
 		{"standby",
 			situation(prefersN1, "", `<instance_attributes id="a"><nvpair id="a1" name="standby" value="on"/></instance_attributes>`, ""),
 			situation(prefersN1, "", "", ""), "standby", ""},
@@ -104,6 +106,10 @@ func TestReasonsWithoutPlace(t *testing.T) {
 	stopped := decide(t, situation("", `<meta_attributes id="m"><nvpair id="m1" name="target-role" value="Stopped"/></meta_attributes>`, "", ""))["web"]
 	if !strings.Contains(stopped.Summary, "target role") {
 		t.Errorf("%+v", stopped)
+	}
+	removed := decide(t, situation("", "", "", strings.ReplaceAll(runningWeb, "web", "gone")))["gone"]
+	if removed.Node != "" || removed.Summary != "stopped: it is not configured any more" {
+		t.Errorf("%+v", removed)
 	}
 }
 
