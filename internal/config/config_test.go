@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/zclconf/go-cty/cty"
 
 	"linuxha/internal/cluster"
 )
@@ -41,6 +44,21 @@ func TestRoundTrip(t *testing.T) {
 	if changes := Diff(cfg, again); len(changes) != 0 {
 		t.Errorf("differences: %+v", changes)
 	}
+	if d := cmp.Diff(string(hclwrite.Format(printed)), string(printed)); d != "" {
+		t.Errorf("the library would lay it out otherwise:\n%s", d)
+	}
+}
+
+func FuzzQuote(f *testing.F) {
+	for _, s := range []string{"", "plain", `a "b" \c`, "a\n\r\tb", "${x} $${y} %{z} $ %%{ {", "é e\u0301 漢 \u200b \x00 \U000e0001", "\xff"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		want := strings.TrimSpace(string(hclwrite.TokensForValue(cty.StringVal(s)).Bytes()))
+		if got := quote(s); got != want {
+			t.Errorf("%q is quoted as %s, by the library as %s", s, got, want)
+		}
+	})
 }
 
 func TestModel(t *testing.T) {
@@ -257,6 +275,9 @@ func FuzzParse(f *testing.F) {
 		}
 		if a, b := canonicalJSON(t, cfg), canonicalJSON(t, again); a != b {
 			t.Fatalf("the printed form means something else:\n%s\n%s\n%s", Format(cfg), a, b)
+		}
+		if want := hclwrite.Format(Format(cfg)); !bytes.Equal(want, Format(cfg)) {
+			t.Fatalf("printed\n%s\nwhich the library would lay out\n%s", Format(cfg), want)
 		}
 	})
 }

@@ -5,9 +5,10 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/zclconf/go-cty/cty"
 
 	"linuxha/internal/cluster"
@@ -65,13 +66,21 @@ func Objects(cfg *cluster.Config) []Object {
 	return p.objects
 }
 
-// printer writes blocks; HCL's formatter aligns them afterwards.
+// printer writes blocks as HCL's formatter would lay them out. That comes with
+// packages (hclwrite, go-cmp) whose initialisation alone was an eighth of what any
+// command of ha takes to start.
 type printer struct {
 	objects []Object
-	b       strings.Builder
+	lines   []line // of the top-level block under way
 	depth   int
 	kind    string
 	name    string
+}
+
+// line is one line of a block: text, or with a value the assignment text = value.
+type line struct {
+	depth       int
+	text, value string
 }
 
 // unlabelled are the blocks without a name.
@@ -81,29 +90,59 @@ var unlabelled = map[string]bool{"set": true, "defaults": true, "deny": true}
 func (p *printer) begin(kind, label string) {
 	if p.depth == 0 {
 		p.kind, p.name = kind, label
-		p.b.Reset()
+		p.lines = p.lines[:0]
 	}
-	p.depth++
 	if unlabelled[kind] {
-		fmt.Fprintf(&p.b, "%s {\n", kind)
-		return
+		p.open(kind)
+	} else {
+		p.open(kind + " " + quote(label))
 	}
-	fmt.Fprintf(&p.b, "%s %s {\n", kind, quote(label))
 }
 
 func (p *printer) end() {
-	p.b.WriteString("}\n")
-	if p.depth--; p.depth == 0 {
-		text := string(hclwrite.Format([]byte(p.b.String())))
-		text = strings.ReplaceAll(text, "{\n}", "{}")
-		p.objects = append(p.objects, Object{Kind: p.kind, Name: p.name, Text: text})
+	p.close()
+	if p.depth == 0 {
+		p.objects = append(p.objects, Object{Kind: p.kind, Name: p.name, Text: layOut(p.lines)})
 	}
+}
+
+func (p *printer) open(text string) {
+	p.lines = append(p.lines, line{depth: p.depth, text: text + " {"})
+	p.depth++
+}
+
+func (p *printer) close() {
+	p.depth--
+	p.lines = append(p.lines, line{depth: p.depth, text: "}"})
+}
+
+// layOut indents lines, and aligns the assignments of successive ones.
+func layOut(lines []line) string {
+	if len(lines) == 2 {
+		return lines[0].text + "}\n" // an empty block
+	}
+	var b strings.Builder
+	width := 0
+	for i, l := range lines {
+		if l.value != "" && (i == 0 || lines[i-1].value == "") {
+			width = 0
+			for j := i; lines[j].value != ""; j++ { // some "}" follows
+				width = max(width, utf8.RuneCountInString(lines[j].text))
+			}
+		}
+		b.WriteString(strings.Repeat("  ", l.depth) + l.text)
+		if l.value != "" {
+			b.WriteString(strings.Repeat(" ", width-utf8.RuneCountInString(l.text)) + " = " + l.value)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
 }
 
 // attr writes "name = expression"; an empty expression is left out.
 func (p *printer) attr(name, expression string) {
 	if expression != "" {
-		fmt.Fprintf(&p.b, "%s = %s\n", name, expression)
+		p.lines = append(p.lines, line{p.depth, name, expression})
 	}
 }
 
@@ -114,8 +153,34 @@ func (p *printer) str(name, value string) {
 	}
 }
 
+// quote writes s as a string of the language, in which "${" and "%{" would begin
+// templates.
 func quote(s string) string {
-	return strings.TrimSpace(string(hclwrite.TokensForValue(cty.StringVal(s)).Bytes()))
+	s = cty.NormalizeString(s) // as reading it does
+	var b strings.Builder
+	b.WriteByte('"')
+	for i, c := range s {
+		switch {
+		case c == '\n':
+			b.WriteString(`\n`)
+		case c == '\r':
+			b.WriteString(`\r`)
+		case c == '\t':
+			b.WriteString(`\t`)
+		case c == '"', c == '\\':
+			b.WriteString(`\` + string(c))
+		case (c == '$' || c == '%') && strings.HasPrefix(s[i+1:], "{"):
+			b.WriteString(string(c) + string(c))
+		case unicode.IsPrint(c):
+			b.WriteRune(c)
+		case c < 1<<16:
+			fmt.Fprintf(&b, `\u%04x`, c)
+		default:
+			fmt.Fprintf(&b, `\U%08x`, c)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
 }
 
 // scalar prints a value as number, boolean or infinity where that reads back as
@@ -163,23 +228,24 @@ func pairValue(p cluster.NVPair) string {
 	return scalar(p.Value)
 }
 
-// object prints pairs as { name = value, ... }, one a line when there are several.
-func object(pairs []cluster.NVPair, key func(string) string) string {
-	parts := make([]string, len(pairs))
-	for i, p := range pairs {
-		parts[i] = key(p.Name) + " = " + pairValue(p)
+// object writes "name = { ... }", one pair a line when there are several.
+func (p *printer) object(name string, pairs []cluster.NVPair, key func(string) string) {
+	if len(pairs) == 1 {
+		p.attr(name, "{ "+key(pairs[0].Name)+" = "+pairValue(pairs[0])+" }")
+		return
 	}
-	if len(parts) > 1 {
-		return "{\n" + strings.Join(parts, "\n") + "\n}"
+	p.open(name + " =")
+	for _, each := range pairs {
+		p.attr(key(each.Name), pairValue(each))
 	}
-	return "{ " + strings.Join(parts, "") + " }"
+	p.close()
 }
 
 // attrSets prints the plain first block as a map, the others as blocks.
 func (p *printer) attrSets(attr, block string, sets []cluster.AttrSet, key func(string) string) {
 	if len(sets) > 0 && simple(sets[0]) {
 		if len(sets[0].Pairs) > 0 {
-			p.attr(attr, object(sets[0].Pairs, key))
+			p.object(attr, sets[0].Pairs, key)
 		}
 		sets = sets[1:]
 	}
@@ -189,8 +255,7 @@ func (p *printer) attrSets(attr, block string, sets []cluster.AttrSet, key func(
 }
 
 func (p *printer) set(block string, s cluster.AttrSet, key func(string) string) {
-	p.depth++
-	fmt.Fprintf(&p.b, "%s %s {\n", block, quote(s.ID))
+	p.open(block + " " + quote(s.ID))
 	p.str("same_as", s.Ref)
 	if s.Score != 0 {
 		p.attr("score", scoreText(s.Score))
@@ -207,7 +272,7 @@ func (p *printer) set(block string, s cluster.AttrSet, key func(string) string) 
 		}
 	}
 	if len(plainPairs) > 0 {
-		p.attr("values", object(plainPairs, key))
+		p.object("values", plainPairs, key)
 	}
 	for i, x := range others {
 		p.begin("value", strconv.Itoa(i))

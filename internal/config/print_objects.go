@@ -61,7 +61,7 @@ func (p *printer) node(n *cluster.Node) {
 			}
 		}
 		if len(rest) > 0 {
-			p.attr("attributes", object(rest, freeKeys))
+			p.object("attributes", rest, freeKeys)
 		}
 		sets = sets[1:]
 	}
@@ -153,7 +153,7 @@ func (p *printer) fenceParams(sets []cluster.AttrSet) []cluster.AttrSet {
 		case pair.Name == "pcmk_host_list" && pair.File == "" && !mapped && !strings.ContainsAny(pair.Value, " ;") && !slices.Contains(names, ""):
 			p.attr("hosts", list(names))
 		case pair.Name == "pcmk_host_map" && hostMap(pair) != nil:
-			p.attr("hosts", object(hostMap(pair), freeKeys))
+			p.object("hosts", hostMap(pair), freeKeys)
 		case pair.Name == "pcmk_delay_base" && !strings.ContainsAny(pair.Value, ":=") && pair.File == "":
 			p.str("delay", pair.Value)
 		case pair.Name == "pcmk_delay_max" && pair.File == "":
