@@ -462,10 +462,12 @@ func (p *xmlParser) name(what string) (string, error) {
 	if start >= len(p.s) || !isNameStart(p.s[start]) {
 		return "", p.fail(start, "expected the name of an %s", what)
 	}
-	for p.i < len(p.s) && isNameByte(p.s[p.i]) {
-		p.i++
+	i := start
+	for i < len(p.s) && nameByte[p.s[i]] {
+		i++
 	}
-	return p.s[start:p.i], nil
+	p.i = i
+	return p.s[start:i], nil
 }
 
 func (p *xmlParser) space() bool {
@@ -483,9 +485,13 @@ func isNameStart(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_'
 }
 
-func isNameByte(c byte) bool {
-	return isNameStart(c) || c >= '0' && c <= '9' || c == '-' || c == '.' || c == ':'
-}
+// nameByte tells what may follow in a name; a table, since most of a document is names.
+var nameByte = func() (is [256]bool) {
+	for c := range is {
+		is[c] = isNameStart(byte(c)) || c >= '0' && c <= '9' || c == '-' || c == '.' || c == ':'
+	}
+	return is
+}()
 
 func isChar(r rune) bool {
 	return r == '\t' || r == '\n' || r == '\r' ||

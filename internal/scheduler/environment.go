@@ -282,6 +282,6 @@ func pairs(values map[string]string) []cluster.NVPair {
 	for name, value := range values {
 		list = append(list, cluster.NVPair{Name: name, Value: value})
 	}
-	sort.Slice(list, func(i, j int) bool { return list[i].Name < list[j].Name })
+	slices.SortFunc(list, func(a, b cluster.NVPair) int { return strings.Compare(a.Name, b.Name) })
 	return list
 }

@@ -1,7 +1,7 @@
 package scheduler
 
 import (
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -182,7 +182,7 @@ func canTake(i *resource, n *node, perNode int) bool {
 // sortInstances puts the instances into the order in which they are placed.
 func (rn *run) sortInstances(instances []*resource) {
 	rn.sorts++
-	sort.SliceStable(instances, func(a, b int) bool { return rn.compareInstances(instances[a], instances[b]) < 0 })
+	slices.SortStableFunc(instances, rn.compareInstances)
 }
 
 // compareInstances is negative if a is placed before b.

@@ -1,6 +1,9 @@
 package scheduler
 
-import "sort"
+import (
+	"slices"
+	"strings"
+)
 
 // writeOutcome fills the rest of the plan: nodes, placements, reasons, scores.
 func (rn *run) writeOutcome() {
@@ -18,9 +21,7 @@ func (rn *run) writeOutcome() {
 			rn.plan.Placements = append(rn.plan.Placements, placementOf(r))
 		}
 	}
-	sort.SliceStable(rn.plan.Placements, func(i, j int) bool {
-		return rn.plan.Placements[i].Instance < rn.plan.Placements[j].Instance
-	})
+	slices.SortStableFunc(rn.plan.Placements, func(a, b Placement) int { return strings.Compare(a.Instance, b.Instance) })
 	rn.writeReasons()
 	rn.plan.Scores = rn.scores
 	rn.plan.Recheck = rn.recheck

@@ -1,7 +1,7 @@
 package scheduler
 
 import (
-	"sort"
+	"slices"
 
 	"linuxha/internal/cluster"
 )
@@ -395,14 +395,19 @@ func (rn *run) bestWhere(scores scoreVector, find func(*node) *resource) *resour
 
 // sortedNodes returns the nodes with an entry in scores, best first.
 func (rn *run) sortedNodes(scores scoreVector, current *node) []*node {
-	var out []*node
+	out := make([]*node, 0, len(scores))
 	for i, s := range scores {
 		if s != absent {
 			out = append(out, rn.nodes[i])
 		}
 	}
 	k := nodeRanking{rn, scores, current}
-	sort.SliceStable(out, func(i, j int) bool { return k.better(out[i], out[j]) })
+	slices.SortStableFunc(out, func(a, b *node) int {
+		if k.better(a, b) {
+			return -1
+		}
+		return 1 // no two are equally good
+	})
 	return out
 }
 
