@@ -19,6 +19,36 @@ type requests struct {
 	list []*request
 	// asked are peers' requests that this leader is to carry out.
 	asked []proposal
+	// carried are the newest that anybody's entries carried out, as applied here: who
+	// asks each new leader must not have it done twice.
+	carried []carriedOut
+}
+
+// maxCarried is how many of them are remembered at least: far more than there are in
+// the time that a request waits.
+const maxCarried = 1024
+
+type carriedOut struct {
+	from  cluster.Incarnation
+	reply event.Reply
+}
+
+// remember notes what came of a request.
+func (r *requests) remember(from cluster.Incarnation, reply event.Reply) {
+	if len(r.carried) >= 2*maxCarried {
+		r.carried = slices.Delete(r.carried, 0, maxCarried)
+	}
+	r.carried = append(r.carried, carriedOut{from, reply})
+}
+
+// outcome returns what came of a request, nil if it was not carried out as far as is known.
+func (r *requests) outcome(from cluster.Incarnation, number uint64) *event.Reply {
+	for i := range r.carried {
+		if x := &r.carried[i]; x.from == from && x.reply.ID == number {
+			return &x.reply
+		}
+	}
+	return nil
 }
 
 type request struct {
@@ -92,9 +122,11 @@ func (c *Core) dropRequests(reason string) {
 	c.requests.list = nil
 }
 
-// proposed takes the request of a peer.
+// proposed takes the request of a peer that was sent to this leader in its own term.
+// One that comes late from an earlier term has been sent again, to the leader that
+// was next, and may have been carried out and answered long ago.
 func (c *Core) proposed(m *event.Message) {
-	if c.lead.term != 0 && len(c.requests.asked) < 1000 {
+	if c.lead.term != 0 && m.Term == c.lead.term && len(c.requests.asked) < 1000 {
 		c.requests.asked = append(c.requests.asked, proposal{from: m.From, number: m.Propose.ID, wish: m.Propose.Request})
 	}
 }
@@ -104,6 +136,10 @@ func (c *Core) leadRequests() {
 	asked := c.requests.asked
 	c.requests.asked = nil
 	for _, p := range asked {
+		if done := c.requests.outcome(p.from, p.number); done != nil {
+			c.answer(p, *done)
+			continue
+		}
 		if p.since == 0 {
 			p.since = c.now.Mono
 		}
@@ -166,7 +202,7 @@ func (c *Core) answered(r *event.Reply) {
 // committed, on a majority's disks. The leader tells who asked as well: a node
 // that takes over the state from a snapshot does not see the entry.
 func (c *Core) replies(entry *cluster.Entry, rejections []*cluster.Rejection) {
-	if c.repliesDone(entry == nil); entry == nil || entry.ID == 0 || entry.Proposer != c.self && c.lead.term == 0 {
+	if c.repliesDone(entry == nil); entry == nil || entry.ID == 0 {
 		return
 	}
 	reply := event.Reply{ID: entry.ID, Index: c.state.Index}
@@ -183,7 +219,10 @@ func (c *Core) replies(entry *cluster.Entry, rejections []*cluster.Rejection) {
 			}
 		}
 	}
-	c.answer(proposal{from: entry.Proposer, number: entry.ID}, reply)
+	c.requests.remember(entry.Proposer, reply)
+	if entry.Proposer == c.self || c.lead.term != 0 {
+		c.answer(proposal{from: entry.Proposer, number: entry.ID}, reply)
+	}
 }
 
 // repliesDone answers what the leader has carried out, now that the state shows

@@ -65,3 +65,54 @@ func TestRequestsAreAnsweredAcrossASnapshot(t *testing.T) {
 		}
 	}
 }
+
+// Who forwards a request asks each new leader again. A copy that comes late, in this
+// term or from an earlier one, must not undo what was done since.
+func TestARequestIsCarriedOutOnce(t *testing.T) {
+	w := newWorld(t, powered(), "a", "b", "c")
+	w.until(10*time.Second, "formed", func() bool { return w.allOnline(3) && w.leader() == "a" })
+	w.run(time.Second)
+	set := func(value string) {
+		t.Helper()
+		r := w.request("c", event.Request{Commands: []cluster.Command{{Attribute: &cluster.AttributeChange{Node: "c", Name: "color", Value: value}}}})
+		if r.Err != nil {
+			t.Fatal(r.Err)
+		}
+	}
+	var first *event.Message
+	w.sent = func(_ *node, m *event.Message) {
+		if m.Propose != nil && first == nil {
+			first = m
+		}
+	}
+	set("red")
+	set("green")
+	again := func(when string) {
+		t.Helper()
+		w.nodes["a"].step(event.MessageReceived{Peer: "c", Message: *first})
+		w.run(time.Second)
+		for _, name := range w.names {
+			for _, p := range w.nodes[name].state.Member("c").Attributes {
+				if p.Name == "color" && p.Value != "green" {
+					t.Errorf("%s: a late copy of a request was carried out: %s has %s", when, name, p.Value)
+				}
+			}
+		}
+	}
+	again("in the same term")
+	lead := func(name string) {
+		t.Helper()
+		w.until(10*time.Second, "a leader", func() bool { return w.leader() != "" && w.allOnline(3) })
+		w.run(time.Second)
+		if r := w.request(w.leader(), event.Request{Transfer: &name}); r.Err != nil {
+			t.Fatal(r.Err)
+		}
+		w.until(10*time.Second, name+" leads", func() bool { return w.leader() == name })
+		w.run(time.Second)
+	}
+	lead("b")
+	w.nodes["a"].kill() // and remembers nothing but what its disk has
+	w.nodes["a"].start()
+	lead("a")
+	again("in a later term")
+}
