@@ -40,6 +40,9 @@ func (c *Core) tooMany(node string) bool {
 	if mutant.Is("fence any number of nodes") {
 		return false
 	}
+	if m := c.state.Member(node); m != nil && c.fencingTried(m) {
+		return false // it is one of those already
+	}
 	limit := max(1, (len(c.state.Members)-1)/2)
 	if n, err := strconv.Atoi(c.state.Config.Option("fencing-max-nodes")); err == nil && n > 0 {
 		limit = n
@@ -60,14 +63,20 @@ func (c *Core) tooMany(node string) bool {
 	return true
 }
 
-// fencingsUnderWay counts the nodes that are being fenced, or were and still
-// vote.
+// fencingTried tells whether a device has failed to fence a node that is lost: it may be
+// off, or be shot by the next attempt.
+func (c *Core) fencingTried(m *cluster.Member) bool {
+	return m.State == cluster.NodeLost && c.lossIsFinal(m)
+}
+
+// fencingsUnderWay counts the nodes that are being fenced, for which that has failed so
+// far, or that were fenced and still vote.
 func (c *Core) fencingsUnderWay() int {
 	count := 0
 	for i := range c.state.Members {
 		m := &c.state.Members[i]
 		lost, fence := c.lead.wishes[lifeKey(m.Incarnation, cluster.NodeLost)], c.lead.wishes["fence/"+m.Name]
-		if c.state.OpenFencing(m.Name) != nil || m.State == cluster.NodeFenced && m.Voter || lost.entry != 0 || fence.entry != 0 {
+		if c.state.OpenFencing(m.Name) != nil || m.State == cluster.NodeFenced && m.Voter || c.fencingTried(m) || lost.entry != 0 || fence.entry != 0 {
 			count++ // begun, or about to be
 		}
 	}
@@ -108,12 +117,18 @@ func (c *Core) leadFencing() {
 			continue // doLead hands over
 		}
 		if f != nil && c.spares(f) {
+			c.fences.Hold(id, now+c.detector.Times().Interval)
 			continue
 		}
 		c.confirmThen(func() {
 			// What the majority took back meanwhile is not shot, nor what this leader has
 			// decided to end: the next life may be admitted as soon as that is committed.
-			if f := c.fencingByID(id); f == nil || !f.Open() || c.ending(id) || c.spares(f) {
+			f := c.fencingByID(id)
+			if f == nil || !f.Open() || c.ending(id) {
+				return
+			}
+			if c.spares(f) {
+				c.fences.Hold(id, c.now.Mono+c.detector.Times().Interval)
 				return
 			}
 			if call := c.fences.Call(id); call != nil {
@@ -292,6 +307,19 @@ func (c *Core) mayBeCalled(f *cluster.Fencing) bool {
 	return (f.Caller != c.self.Node || c.fencingOlder(f)) && c.now.Mono-c.lead.since < c.longestCall(f) && c.othersMayCall(f)
 }
 
+// formerMayCall tells whether a fencing of m that people's word has ended was begun
+// under a former leader, whose call may still be under way: it could hit the next life.
+func (c *Core) formerMayCall(m *cluster.Member) bool {
+	for i := range c.state.Fencings {
+		f := &c.state.Fencings[i]
+		if f.Target.Node == m.Name && f.Target.Boot == m.Incarnation.Boot && f.Action != "on" && f.Result == "confirmed" && f.Caller != "" &&
+			f.ID < c.lead.fences && c.now.Mono-c.lead.since < c.longestCall(f) && c.othersMayCall(f) {
+			return true
+		}
+	}
+	return false
+}
+
 // fencingOlder tells whether f began before this node led.
 func (c *Core) fencingOlder(f *cluster.Fencing) bool {
 	for _, id := range c.lead.inherited {
@@ -313,7 +341,8 @@ func (c *Core) othersMayCall(f *cluster.Fencing) bool {
 	return false
 }
 
-// longestCall bounds how long a call for f can last.
+// longestCall bounds how long a call for f, that a leader has ordered, can last from
+// then on: another node obeys the word to go for two dead times.
 func (c *Core) longestCall(f *cluster.Fencing) time.Duration {
 	var longest time.Duration
 	for _, r := range c.routes(f) {
@@ -321,5 +350,5 @@ func (c *Core) longestCall(f *cluster.Fencing) time.Duration {
 			longest = max(longest, s.Call.Timeout)
 		}
 	}
-	return longest
+	return longest + 2*c.detector.Times().Dead
 }

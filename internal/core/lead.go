@@ -38,6 +38,7 @@ type leadership struct {
 	suspects   map[string]time.Duration              // members that are silent: since when the others are asked
 	handover   time.Duration                         // last attempt
 	inherited  []uint64                              // fencings that were open when it began to lead
+	fences     uint64                                // the first fencing that began since then
 	orders     []*deviceCall                         // calls of fence devices that other nodes make
 	unable     map[string]bool                       // fence devices whose last call by this node failed
 	limited    time.Duration                         // since when no more nodes may be fenced; 0: they may
@@ -147,6 +148,7 @@ func (c *Core) assume() {
 	c.fences.Lead()
 	c.reports = reporting{}
 	c.schedule = scheduling{dirty: true}
+	c.lead.fences = c.state.NextFence
 	for i := range c.state.Fencings {
 		if f := &c.state.Fencings[i]; f.Open() {
 			c.lead.inherited = append(c.lead.inherited, f.ID)

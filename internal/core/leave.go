@@ -120,6 +120,8 @@ func (c *Core) offline(m *cluster.Member) {
 	case c.raft.IsVoter(m.RaftID) && len(c.raft.Conf().GetVoters()) > 1:
 		// It leaves the voters first, while it still helps to decide that.
 		why = fmt.Sprintf("%s cannot leave yet: without its vote there is no majority until the lost nodes are confirmed off", m.Name)
+	case c.soleVoter() && m.Name == c.self.Node && (c.raft.ConfPending() || len(c.confChanges(c.raft.Conf())) > 0):
+		return // who is to decide when it is gone gets the vote before
 	default:
 		c.want(lifeKey(m.Incarnation, cluster.NodeOffline), cluster.Command{Node: &cluster.NodeChange{
 			Incarnation: m.Incarnation, State: cluster.NodeOffline, Reason: "left",

@@ -108,7 +108,7 @@ func (c *Core) reviewNewLife(m *cluster.Member, heard cluster.Incarnation) {
 		}
 		return
 	}
-	if !otherBoot && c.lossIsFinal(m) || otherBoot && c.fences.Late(m.Name) {
+	if !otherBoot && c.lossIsFinal(m) || otherBoot && (c.fences.Late(m.Name) || c.formerMayCall(m)) {
 		return
 	}
 	reason := "its daemon was started again"

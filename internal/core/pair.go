@@ -402,9 +402,11 @@ func (c *Core) forkCommands() []cluster.Command {
 			commands = append(commands, c.stagesOfLoss(m, v.Reason, v.Lasted-f.Took)...)
 		}
 		if c.state.OpenFencing(name) == nil {
-			commands = append(commands, cluster.Command{Fence: &cluster.FenceBegin{
-				Target: m.Incarnation, Action: c.fenceAction(), Reason: reason, Requested: f.By, Caller: c.self.Node,
-			}})
+			begin := cluster.FenceBegin{Target: m.Incarnation, Action: c.fenceAction(), Reason: reason, Requested: f.By}
+			if f.Result != "confirmed" { // else no device was called
+				begin.Caller = c.self.Node
+			}
+			commands = append(commands, cluster.Command{Fence: &begin})
 		}
 		commands = append(commands, cluster.Command{FenceDone: &cluster.FenceEnd{Target: m.Incarnation, Result: f.Result, Device: f.Device}})
 		if back := c.powerBack(&cluster.Fencing{Target: m.Incarnation, Action: c.fenceAction()}, &cluster.FenceEnd{Result: f.Result, Device: f.Device}); back != nil {

@@ -20,6 +20,7 @@ type scheduling struct {
 	asked   time.Duration // when
 	number  uint64        // of the newest transition
 	recheck time.Duration // when time alone may change the decision (Mono)
+	pause   time.Duration // before which nothing is planned: an order was refused (Mono)
 }
 
 // patience is how long a transition goes on though the state has changed, if that
@@ -76,7 +77,7 @@ func (c *Core) leadTransition() {
 			c.engine.Abort(c.now, "the state has changed")
 			c.takeEngine()
 		}
-	case reported:
+	case reported && now >= s.pause:
 		c.askSchedule()
 	}
 }
@@ -206,6 +207,9 @@ func (c *Core) fenceWish(f transition.Fence) {
 
 func (c *Core) transitionDone(d *transition.Outcome) {
 	c.stageStarted(d)
+	if d.Refused { // the same order at once would be refused once more
+		c.schedule.pause = c.now.Mono + max(c.detector.Times().Interval, 50*time.Millisecond)
+	}
 	switch {
 	case d.Result == "aborted", d.Result == "failed" && d.Backoff <= 0:
 		c.schedule.dirty = true

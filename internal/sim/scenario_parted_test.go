@@ -113,3 +113,29 @@ func TestPartedBehindAFollower(t *testing.T) {
 		s.await(60, "n3 has joined afresh", func() bool { return s.well() == "" })
 	})
 }
+
+// TestPartedHoldsFire: the fencing of n3 is open, in its head start, when people force
+// quorum on n3 and the sides hear each other again: n3 is not shot before they do not.
+func TestPartedHoldsFire(t *testing.T) {
+	late := shape(3)
+	late.Delay = "20s"
+	play(t, late, func(s *stage) {
+		s.isolate(3)
+		s.await(20, "the fencing of n3 has begun", func() bool { l := s.leader(); return l > 0 && l < 3 && s.member(3).State == cluster.NodeLost })
+		s.pass(10)
+		s.truth.Excused = []string{"fork", "grant", "removed", "owner", "confirm", "acked"} // by what people do now
+		s.devices[0].apart = map[int]bool{2: true}                                          // else n3 could shoot the others
+		if r := s.wish(3, event.Request{ForceQuorum: true}); r.Err != nil {
+			t.Fatalf("%v: force quorum: %v", s, r.Err)
+		}
+		s.heal(3)
+		s.await(8, "both say that they have parted", func() bool { l := s.leader(); return l > 0 && s.alarms(l) && s.alarms(3) })
+		s.never(30, "n3 was shot", func() bool { return s.host(3).boots > 1 })
+		s.isolate(3)
+		s.await(20, "n3 is shot when it is heard no more", func() bool { return s.host(3).boots > 1 })
+		s.heal(3)
+		s.await(20, "n3 is up", func() bool { return s.alarms(3) })
+		s.giveUp(3)
+		s.await(60, "n3 has joined afresh", func() bool { return s.well() == "" })
+	})
+}

@@ -50,3 +50,19 @@ func TestTheWitnessMakesUpForTwo(t *testing.T) {
 		s.heal(1)
 	})
 }
+
+// TestTheLastNodeLeavesTheWitness: both nodes leave, one after the other. The
+// witness is left as the only voter, so that any of them can come back without the other.
+func TestTheLastNodeLeavesTheWitness(t *testing.T) {
+	perhaps(t, witnessed(shape(3)), 10, func(s *stage) {
+		gone := func(n int) func() bool { return func() bool { return s.host(n).daemon == nil } }
+		s.leave(1)
+		s.await(30, "n1 has left", gone(1))
+		s.leave(2)
+		s.await(30, "n2 has left", gone(2))
+		s.await(10, "the witness decides alone", func() bool { return s.alone(3) })
+		s.host(1).stopped = false
+		s.host(1).start()
+		s.await(30, "n1 is back and runs everything", func() bool { return s.leader() == 1 && s.owns(1) })
+	})
+}

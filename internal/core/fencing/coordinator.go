@@ -149,6 +149,13 @@ func (f *Coordinator) free(j *job) bool {
 	return s.Limit < 0 || same < max(s.Limit, 1)
 }
 
+// Hold puts a fencing that was due off until a later time: its call may not be made now.
+func (f *Coordinator) Hold(id uint64, until time.Duration) {
+	if j := f.job(id); j != nil && j.phase == confirming {
+		j.phase, j.until = delaying, until
+	}
+}
+
 // Call returns the call to be made now that the majority has confirmed; nil if
 // the fencing has ended meanwhile.
 func (f *Coordinator) Call(id uint64) *event.FenceCall {

@@ -66,6 +66,8 @@ type Outcome struct {
 	// Backoff is how long to wait before scheduling anew, if nothing changes: it
 	// grows while transitions fail one after the other.
 	Backoff time.Duration
+	// Refused: a node did not obey, having lost contact; it soon has it again, or is lost.
+	Refused bool
 }
 
 // place is one resource instance on one node.

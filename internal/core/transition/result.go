@@ -82,6 +82,7 @@ func (e *Engine) answered(s *step, r *event.OrderResult) {
 		w.complete(s)
 	case r.Result.Status == 1:
 		s.state = failed
+		w.refused = w.refused || s.Interval == 0 // a monitor may have been cancelled
 		e.abort(fmt.Sprintf("%s of %s on %s was cancelled", s.Kind, s.Name, s.Node))
 	case s.Kind == cluster.ActionProbe && r.Result.Status == 0 && (code == 0 || code == 7 || code == 8):
 		w.complete(s)

@@ -319,6 +319,31 @@ func TestFailureAborts(t *testing.T) {
 	l.want("[begin2 b:db.start=0]", "[a:fs.stop=0 release:a]", "complete")
 }
 
+// TestANodeThatIsNotThere: what a plan wants on it holds up nothing else.
+func TestANodeThatIsNotThere(t *testing.T) {
+	l := newLeader(t, "a", "b")
+	l.begin(act("start", "db", "far"), act("monitor", "db", "far", 1), act("start", "web", "a"))
+	l.want("[begin1 grant:web@a]", "a:web.start")
+	l.answer("a:web.start", 0)
+	l.want("[a:web.start=0]", "blocked", "[event]")
+	if l.done.Reason != "db cannot start on far: no such node takes part in the cluster" {
+		t.Error(l.done.Reason)
+	}
+}
+
+// TestARefusedOrder: the next plan would have it refused again at once.
+func TestARefusedOrder(t *testing.T) {
+	l := newLeader(t, "a", "b")
+	l.begin(act("start", "web", "a"))
+	o := l.sent["a:web.start"]
+	l.e.Result(l.now, inc("a"), event.OrderResult{Number: o.Number, Operation: o.Operation,
+		Result: event.Result{Status: 1}, Entry: cluster.HistoryEntry{Operation: "start", CallID: 1, Status: 1}})
+	l.take()
+	if l.done == nil || !l.done.Refused {
+		t.Errorf("%+v", l.done)
+	}
+}
+
 func TestProbeThatFindsOtherwise(t *testing.T) {
 	l := newLeader(t, "a", "b")
 	probe := func(node string) cluster.Action {

@@ -38,6 +38,7 @@ type walk struct {
 	moves   []cluster.Move
 	aborted string
 	failure bool
+	refused bool // a node obeys no orders just now
 	begun   bool // the begin of the transition was proposed
 
 	abortedAt time.Duration
@@ -171,10 +172,9 @@ func (e *Engine) step(now event.Time, s *step) bool {
 		return true
 	}
 	m := e.state.Member(s.Node)
-	if m == nil {
+	if m == nil { // what does not wait for it goes on
 		s.state = failed
-		w.failure = true
-		e.abort(fmt.Sprintf("%s of %s: there is no node %s", s.Kind, s.Instance, s.Node))
+		e.trace("%d: %s of %s: there is no node %s", w.number, s.Kind, s.Instance, s.Node)
 		return true
 	}
 	if o := e.sameOrder(m, s); o != nil {
@@ -387,7 +387,7 @@ func (e *Engine) finish(now event.Time) {
 		switch w.steps[i].state {
 		case ordered:
 			return
-		case waiting:
+		case waiting, failed: // on a node that is not there
 			unfinished++
 		}
 	}
@@ -415,7 +415,7 @@ func sortedProposals(m map[cluster.Incarnation]proposal) []cluster.Incarnation {
 
 func (e *Engine) end(result, reason string) {
 	w := e.walk
-	out := &Outcome{Number: w.number, Result: result, Reason: reason}
+	out := &Outcome{Number: w.number, Result: result, Reason: reason, Refused: w.refused}
 	if result == "failed" {
 		e.failures++
 		out.Backoff = min(time.Duration(e.failures-1)*time.Second, 30*time.Second)
@@ -443,6 +443,9 @@ func (e *Engine) alarm() string {
 			continue
 		}
 		text := fmt.Sprintf("%s waits on %s", s.Instance, s.Node)
+		if e.state.Member(s.Node) == nil {
+			text = fmt.Sprintf("%s cannot start on %s: no such node takes part in the cluster", s.Instance, s.Node)
+		}
 		for _, h := range e.state.GrantHolders(s.Instance) {
 			if m := e.state.Member(h.Node); m != nil && h.Node != s.Node {
 				text = fmt.Sprintf("%s cannot start on %s: %s, which is %s, may still run it", s.Instance, s.Node, h.Node, m.State)
