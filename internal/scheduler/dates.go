@@ -41,9 +41,19 @@ func (rn *run) dateHolds(x *cluster.DateExpr) bool {
 	return false
 }
 
+// addCalendar adds a span. A year later is the same day of the year; a month
+// later is the same day of the month, or the last one of a shorter month.
 func addCalendar(t time.Time, d map[string]string) time.Time {
 	n := func(unit string) int { return int(intOr(d[unit], 0, 0)) }
-	t = t.AddDate(n("years"), n("months"), n("days")+n("monthdays")+n("weekdays")+n("yeardays")+7*n("weeks"))
+	if years := n("years"); years != 0 {
+		t = t.AddDate(years, 1-int(t.Month()), t.YearDay()-t.Day())
+	}
+	if months := n("months"); months != 0 {
+		first := t.AddDate(0, months, 1-t.Day())
+		last := first.AddDate(0, 1, -1).Day()
+		t = first.AddDate(0, 0, min(t.Day(), last)-1)
+	}
+	t = t.AddDate(0, 0, n("days")+n("monthdays")+n("weekdays")+n("yeardays")+7*n("weeks"))
 	return t.Add(time.Duration(n("hours"))*time.Hour + time.Duration(n("minutes"))*time.Minute +
 		time.Duration(n("seconds"))*time.Second)
 }
@@ -117,18 +127,25 @@ func parseTime(text string) (time.Time, bool) {
 	return addClock(day, clock)
 }
 
+// parseDate reads a calendar date (2026-07-01, 2026-7-1, 20260701), a day of the
+// year (2026-182) or a day of a week (2026-W27-3).
 func parseDate(s string) (time.Time, bool) {
-	for _, layout := range []string{"2006-01-02", "20060102", "2006-002", "2006002", "2006-01", "2006"} {
+	for _, layout := range []string{"2006-1-2", "20060102"} {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t, true
 		}
 	}
-	year, rest, ok := strings.Cut(strings.ReplaceAll(s, "-", ""), "W")
-	if !ok || len(year) != 4 || len(rest) < 2 {
+	parts := strings.Split(s, "-")
+	if len(parts) == 2 {
+		y, d := intOr(parts[0], -1, 0), intOr(parts[1], -1, 1)
+		t := time.Date(int(y), 1, int(d), 0, 0, 0, 0, time.UTC)
+		return t, y >= 0 && d >= 1 && t.Year() == int(y)
+	}
+	if len(parts) != 3 || !strings.HasPrefix(parts[1], "W") {
 		return time.Time{}, false
 	}
-	y, w, d := intOr(year, -1, 0), intOr(rest[:2], -1, 1), intOr(rest[2:], 1, 1)
-	if y < 0 || w < 1 || w > 53 || d > 7 {
+	y, w, d := intOr(parts[0], -1, 0), intOr(parts[1][1:], -1, 1), intOr(parts[2], -1, 1)
+	if y < 0 || w < 1 || w > 53 || d < 1 || d > 7 {
 		return time.Time{}, false
 	}
 	jan4 := time.Date(int(y), 1, 4, 0, 0, 0, 0, time.UTC) // always in week 1
