@@ -71,14 +71,14 @@ func TestRealKdump(t *testing.T) {
 	f := realFence(t, "fence_kdump")
 	port := freePort(t)
 	call := event.FenceCall{
-		Agent: cluster.Agent{Class: "stonith", Type: "fence_kdump"}, Action: "reboot", Target: cluster.Incarnation{Node: "localhost"}, Timeout: 10 * time.Second,
+		Agent: cluster.Agent{Class: "stonith", Type: "fence_kdump"}, Action: "reboot", Target: cluster.Incarnation{Node: "127.0.0.1"}, Timeout: 10 * time.Second,
 		Params: []cluster.NVPair{{Name: "ipport", Value: port}, {Name: "timeout", Value: "8"}},
 	}
 	const send = "/usr/libexec/fence-agents/fence_kdump_send"
 	if _, err := os.Stat(send); err != nil {
 		t.Skip("fence_kdump_send is not installed (Debian package fence-agents)")
 	}
-	crashKernel := exec.Command(send, "-p", port, "-i", "1", "localhost") // what runs after the crash
+	crashKernel := exec.Command(send, "-p", port, "-i", "1", "127.0.0.1") // what runs after the crash
 	if err := crashKernel.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -44,7 +44,7 @@ func mountRoot(spec initSpec) error {
 	m.deviceFiles(spec, dir)
 	for _, path := range overlaid {
 		if merged := dir.layer("root", path); isDir(merged) {
-			m.bind(merged, path)
+			m.mount(merged, path, "", unix.MS_BIND|unix.MS_REC, "")
 		}
 	}
 	m.mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755")
@@ -185,26 +185,72 @@ func (m *mounter) deviceFiles(spec initSpec, dir hostDirectory) {
 func mountDisk(dir hostDirectory, unprivileged bool) error {
 	m := &mounter{}
 	for _, path := range overlaid {
-		info, err := os.Lstat(path)
-		if err != nil || !info.IsDir() {
-			continue // this machine lacks it, or it leads into another
+		if info, err := os.Lstat(path); err == nil && info.IsDir() { // else this machine lacks it, or it leads into another
+			m.overlay(dir, path, info.Mode().Perm(), unprivileged)
 		}
-		upper, work, merged := dir.layer("disk", path), dir.layer("work", path), dir.layer("root", path)
-		m.makeDirs(upper, work, merged)
-		if path == "/usr" {
-			// An ordinary user may change only directories of its own.
-			m.makeDirs(upper+"/bin", upper+"/sbin", upper+strings.TrimPrefix(agentDirectory, "/usr"))
-		}
-		if m.err == nil {
-			m.do("copy the mode of "+path, os.Chmod(upper, info.Mode().Perm()))
-		}
-		options := "lowerdir=" + path + ",upperdir=" + upper + ",workdir=" + work
-		if unprivileged {
-			options += ",userxattr"
-		}
-		m.mount("overlay", merged, "overlay", 0, options)
 	}
 	return m.err
+}
+
+// overlay mounts the overlay of one of the machine's directories. An ordinary user
+// cannot have one where something else is mounted further down (a disk, a container's
+// root): then each of its entries gets one of its own.
+func (m *mounter) overlay(dir hostDirectory, path string, mode fs.FileMode, unprivileged bool) {
+	upper, work, merged := dir.layer("disk", path), dir.layer("work", path), dir.layer("root", path)
+	m.makeDirs(upper, work, merged)
+	for _, own := range []string{"/usr/bin", "/usr/sbin", agentDirectory} { // an ordinary user may change only directories of its own
+		if below, ok := strings.CutPrefix(own, path+"/"); ok {
+			m.makeDirs(filepath.Join(upper, below))
+		}
+	}
+	if m.err == nil {
+		m.do("copy the mode of "+path, os.Chmod(upper, mode))
+	}
+	if m.err != nil {
+		return
+	}
+	options := "lowerdir=" + path + ",upperdir=" + upper + ",workdir=" + work
+	if unprivileged {
+		options += ",userxattr"
+	}
+	err := unix.Mount("overlay", merged, "overlay", 0, options)
+	if !unprivileged || !errors.Is(err, unix.EINVAL) {
+		m.do("mount an overlay on "+merged, err)
+		return
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil { // not for this user: it sees it as it is
+		m.bindReadOnly(path, merged)
+		return
+	}
+	m.bind(upper, merged)
+	for _, e := range entries {
+		from, to := filepath.Join(path, e.Name()), filepath.Join(merged, e.Name())
+		switch link, err := os.Readlink(from); {
+		case err == nil:
+			m.link(to, link)
+		case e.IsDir():
+			mode := fs.FileMode(0o755)
+			if info, err := e.Info(); err == nil {
+				mode = info.Mode().Perm()
+			}
+			m.makeDirs(to)
+			m.overlay(dir, from, mode, unprivileged)
+			m.mount(dir.layer("root", from), to, "", unix.MS_BIND|unix.MS_REC, "")
+		default:
+			m.write(to, "", 0o644)
+			m.bindReadOnly(from, to)
+		}
+	}
+}
+
+// bindReadOnly shows a file or tree of the machine as it is, with all that is
+// mounted in it.
+func (m *mounter) bindReadOnly(source, target string) {
+	m.mount(source, target, "", unix.MS_BIND|unix.MS_REC, "")
+	if m.err == nil {
+		m.do("make "+target+" read-only", unix.MountSetattr(unix.AT_FDCWD, target, unix.AT_RECURSIVE, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}))
+	}
 }
 
 // layer is a directory of the host that belongs to a directory of the machine.
