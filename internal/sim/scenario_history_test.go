@@ -256,3 +256,44 @@ func TestRemovalOfWhatIsNotOff(t *testing.T) {
 		s.heal(3)
 	})
 }
+
+// TestALateCopyOfARequest: a request is held up on its way to a leader, and sent again
+// to the next one, who carries it out. When the first leads again and gets the copy,
+// what was written since stays.
+func TestALateCopyOfARequest(t *testing.T) {
+	play(t, shape(3), func(s *stage) {
+		l := s.leader()
+		f, o := l%3+1, (l+1)%3+1
+		lead := func(n int) {
+			s.wish(s.leader(), event.Request{Transfer: &s.host(n).name})
+			s.await(5, "the other one leads", func() bool { return s.leader() == n })
+		}
+		write := func(color string) (done func() bool) {
+			answered := false
+			s.host(f).request(event.Request{By: "admin", Commands: []cluster.Command{{Attribute: &cluster.AttributeChange{Node: "n1", Name: "color", Value: color}}}},
+				func(r event.Reply) { answered = r.Err == nil })
+			return func() bool { return answered }
+		}
+		mute := func(by int) {
+			for link := range s.net.paths {
+				s.net.paths[link][f-1][l-1].mute += by
+			}
+		}
+		mute(1)
+		first := write("red")
+		s.pass(0.2)
+		lead(o)
+		s.await(2, "an answer", first)
+		s.await(2, "an answer", write("green"))
+		lead(l)
+		mute(-1)
+		s.pass(2)
+		for _, h := range s.hosts {
+			for _, p := range h.daemon.state.Member("n1").Attributes {
+				if p.Name == "color" && p.Value != "green" {
+					t.Errorf("%v: %s has %s, green was acknowledged", s, h.name, p.Value)
+				}
+			}
+		}
+	})
+}
