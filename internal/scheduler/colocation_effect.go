@@ -14,6 +14,7 @@ type mergeEffect struct {
 	nodes     []nodeEffect
 	steps     []effectStep
 	size      int // steps, with those of parts
+	positive  []positiveSum
 }
 
 // nodeEffect is what is added to the score of one node: in all, and the least and
@@ -21,6 +22,12 @@ type mergeEffect struct {
 type nodeEffect struct {
 	total, lowest, most int64
 	never, always       bool // -INFINITY, INFINITY is among the additions
+}
+
+// positiveSum is the last result of addPositive for one node.
+type positiveSum struct {
+	from, sum    score
+	known, stays bool
 }
 
 // effectStep is a step of merging: the scores of one resource, or all of another
@@ -183,6 +190,19 @@ func (x *nodeEffect) addTo(s score) (sum score, stays, ok bool) {
 
 // addPositive is merge where no score may turn negative; see addScaled.
 func (e *mergeEffect) addPositive(i int, s score) (sum score, stays bool) {
+	if e.positive == nil {
+		e.positive = make([]positiveSum, len(e.nodes))
+	}
+	last := &e.positive[i]
+	if !last.known || last.from != s {
+		sum, stays = e.walkPositive(i, s)
+		*last = positiveSum{s, sum, true, stays}
+	}
+	return last.sum, last.stays
+}
+
+// walkPositive is addPositive step by step.
+func (e *mergeEffect) walkPositive(i int, s score) (sum score, stays bool) {
 	stays = s >= 0
 	for _, step := range e.steps {
 		switch {

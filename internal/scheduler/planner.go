@@ -35,12 +35,14 @@ type memory struct {
 	status *cluster.Status
 	plan   *Plan
 
-	run      *run    // the last whole run: all constraints, and where placement is worked out
-	unitOf   []int   // top-level resource of each resource, by resource.index
-	restless []bool  // by top-level resource: something is to be done with it
-	timed    []bool  // by top-level resource: what is known of it depends on the time
-	history  [][]int // by node of the status: top-level resource of each entry, -1: none
-	position []int   // in plan.Placements, by resource.index
+	run      *run        // the last whole run: all constraints, and where placement is worked out
+	unitOf   []int       // top-level resource of each resource, by resource.index
+	tops     []*resource // top-level resources
+	sizes    []int       // by top-level resource: with all that is in it
+	restless []bool      // by top-level resource: something is to be done with it
+	timed    []bool      // by top-level resource: what is known of it depends on the time
+	history  [][]int     // by node of the status: top-level resource of each entry, -1: none
+	position []int       // in plan.Placements, by resource.index
 
 	facts  []resource // by resource.index: before placement
 	places []place    // by resource.index: after it
@@ -48,7 +50,7 @@ type memory struct {
 
 	eager bool
 
-	links [3][][]int // top-level resources that each colocation, order and ticket constraint names
+	links [3][]link // by colocation, order and ticket constraint
 
 	// By top-level resource, those that constraints tie it to.
 	primaries, dependents [][]int
@@ -130,6 +132,12 @@ func (m *memory) complete() bool {
 	for i := range rn.config.Resources {
 		byID[rn.config.Resources[i].ID] = i
 	}
+	m.tops, m.sizes = make([]*resource, len(byID)), make([]int, len(byID))
+	for _, r := range rn.resources {
+		if unit, known := byID[r.id]; known {
+			m.tops[unit] = r
+		}
+	}
 	m.unitOf = make([]int, len(rn.all))
 	for _, r := range rn.all {
 		unit, known := byID[r.top().id]
@@ -137,6 +145,7 @@ func (m *memory) complete() bool {
 			return false
 		}
 		m.unitOf[r.index] = unit
+		m.sizes[unit]++
 	}
 	if !m.readLinks() {
 		return false
@@ -196,20 +205,29 @@ func (m *memory) noteRest(rn *run, unitOf func(*resource) int) bool {
 // atRest tells whether a neither is to be done nor keeps anything from being done.
 func (a *action) atRest() bool { return a.optional && a.runnable && !a.always }
 
+// link is what a constraint ties together.
+type link struct {
+	units []int // the top-level resources that it names
+	// local: it makes one thing follow a clone, nothing more, and so concerns what
+	// stays on one node only by what happens on that node; see sparing.
+	local           bool
+	clone, follower int // top-level resources; if local
+}
+
 // readLinks notes which top-level resources each constraint ties together. It is
 // false if it cannot be told by the constraint alone.
 func (m *memory) readLinks() bool {
 	c := m.config
 	plain := true
 	read := func(kind, count int, names func(i int) ([]string, []cluster.ResourceSet)) {
-		m.links[kind] = make([][]int, count)
+		m.links[kind] = make([]link, count)
 		for i := range count {
 			ids, sets := names(i)
 			for k := range sets {
 				plain = plain && sets[k].Ref == ""
 				ids = append(ids, sets[k].Resources...)
 			}
-			m.links[kind][i] = m.unitsNamed(ids)
+			m.links[kind][i].units = m.unitsNamed(ids)
 		}
 	}
 	read(0, len(c.Colocations), func(i int) ([]string, []cluster.ResourceSet) {
@@ -226,7 +244,28 @@ func (m *memory) readLinks() bool {
 			plain = plain && c.Locations[i].Sets[k].Ref == ""
 		}
 	}
+	for i := range c.Colocations {
+		if k := &c.Colocations[i]; k.Rule == nil && k.Role == "" && k.WithRole == "" && k.NodeAttribute == "" && parseScore(k.Score, 0) > 0 {
+			m.links[0][i].localTo(m, k.With, k.Resource)
+		}
+	}
+	for i := range c.Orders {
+		if o := &c.Orders[i]; parseOrderKind(o.Kind, o.Score, orderMandatory) == orderMandatory && symmetrical(o.Symmetrical, orderMandatory) &&
+			orDefault(o.FirstAction, taskStart) == taskStart && orDefault(o.ThenAction, taskStart) == taskStart && o.RequireAll == "" {
+			m.links[1][i].localTo(m, o.First, o.Then)
+		}
+	}
 	return plain
+}
+
+// localTo notes that l makes then follow first, if first is a clone of a primitive
+// and then is no clone.
+func (l *link) localTo(m *memory, first, then string) {
+	clone, follower := m.run.byID[first], m.run.byID[then]
+	if len(l.units) == 2 && clone != nil && follower != nil && clone.isClone() && clone.clone.template.Kind == cluster.Primitive &&
+		follower.parent == nil && !follower.isClone() {
+		l.local, l.clone, l.follower = true, m.unitOf[clone.index], m.unitOf[follower.index]
+	}
 }
 
 // readTies notes which top-level resources are colocated with, or ordered after,

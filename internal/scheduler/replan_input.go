@@ -199,10 +199,29 @@ func (m *memory) compareHistories(d *difference, i int, old, now []cluster.Resou
 	if shared(old, now) {
 		return true
 	}
-	d.history[i] = m.historyUnits(old, m.history[i], now)
+	units := m.history[i]
+	from, to, end := 0, len(old), len(now) // what is not alike: old[from:to], now[from:end]
+	for ; from < min(to, end) && sameHistory(&old[from], &now[from]); from++ {
+		if units[from] < 0 && len(now[from].Operations) > 0 {
+			return false
+		}
+	}
+	for ; min(to, end) > from && sameHistory(&old[to-1], &now[end-1]); to, end = to-1, end-1 {
+		if units[to-1] < 0 && len(now[end-1].Operations) > 0 {
+			return false
+		}
+	}
+	between := m.historyUnits(old[from:to], units[from:to], now[from:end])
+	d.history[i] = slices.Concat(units[:from], between, units[to:])
+	return d.compareEntries(old[from:to], now[from:end], units[from:to], between)
+}
+
+// compareEntries is compareHistories for a part of them, which belong to these
+// top-level resources.
+func (d *difference) compareEntries(old, now []cluster.ResourceHistory, oldUnits, units []int) bool {
 	before := 0
 	for k := range now {
-		h, unit := &now[k], d.history[i][k]
+		h, unit := &now[k], units[k]
 		if unit < 0 && len(h.Operations) > 0 {
 			return false
 		}
@@ -216,7 +235,7 @@ func (m *memory) compareHistories(d *difference, i int, old, now []cluster.Resou
 			continue
 		}
 		for ; before < at; before++ {
-			d.concern(m.history[i][before])
+			d.concern(oldUnits[before])
 		}
 		if !sameHistory(&old[at], h) {
 			d.concern(unit)
@@ -224,7 +243,7 @@ func (m *memory) compareHistories(d *difference, i int, old, now []cluster.Resou
 		before = at + 1
 	}
 	for ; before < len(old); before++ {
-		d.concern(m.history[i][before])
+		d.concern(oldUnits[before])
 	}
 	return true
 }
@@ -244,7 +263,7 @@ func (m *memory) historyUnits(old []cluster.ResourceHistory, units []int, now []
 }
 
 func sameHistory(a, b *cluster.ResourceHistory) bool {
-	return a.Agent == b.Agent && a.Container == b.Container && a.LockTime == b.LockTime && equal(a.Operations, b.Operations)
+	return a.ID == b.ID && a.Agent == b.Agent && a.Container == b.Container && a.LockTime == b.LockTime && equal(a.Operations, b.Operations)
 }
 
 func sameLocation(a, b *cluster.Location) bool {

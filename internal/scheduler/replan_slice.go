@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -14,8 +15,20 @@ import (
 // is at rest, and stays so, concerns nobody.
 type part struct {
 	affected, in []bool // by top-level resource
+	spared       []spared
+	size         int // resources, instances and members included
 	config       cluster.Config
 	status       cluster.Status
+}
+
+// spared is a neighbour of an affected clone that is left out: it rests on one
+// node, and only follows the clone. So it concerns the clone no more than anything
+// at rest does, and what the clone's instances on other nodes do does not concern
+// it either (SEMANTICS 25: with what has a node, a clone is related by what it does
+// there).
+type spared struct {
+	clone, follower int // top-level resources
+	node            *node
 }
 
 // replan makes the plan for new input from the last one, or returns nil if it
@@ -38,9 +51,9 @@ func (m *memory) replan(config *cluster.Config, status *cluster.Status, now time
 		affected[i] = d.units[i] || m.restless[i] || m.timed[i]
 	}
 	for first, work := true, 0; ; first = false {
-		p := m.part(affected, config, status, d.history)
-		if work += len(p.config.Resources); work > len(config.Resources)/6 && !m.eager {
-			return nil // a whole run is as good
+		p := m.part(affected, config, status, d)
+		if work += p.size; work > m.most() {
+			return nil
 		}
 		rn := newRun(&p.config, &p.status, now, Options{})
 		rn.whole = m.run
@@ -48,15 +61,19 @@ func (m *memory) replan(config *cluster.Config, status *cluster.Status, now time
 			rn.refs = m.run.refs
 		}
 		rn.assess()
-		if !m.matches(p, rn, d) || first && !m.eager && m.spreads(rn, d) {
+		if !m.matches(p, rn, d) {
 			return nil
 		}
 		if first {
+			spread := m.spread(rn, d)
+			if m.sizeOf(spread) > m.most() {
+				return nil
+			}
 			moved, ok := m.moved(p, rn, d)
 			if !ok {
 				return nil
 			}
-			if mark(affected, moved) {
+			if mark(affected, append(moved, spread...)) {
 				continue
 			}
 		}
@@ -77,28 +94,69 @@ func (m *memory) replan(config *cluster.Config, status *cluster.Status, now time
 	}
 }
 
-// spreads tells whether something has failed now on which so much depends that a
-// whole run is as good.
-func (m *memory) spreads(rn *run, d *difference) bool {
-	reached := make([]bool, len(d.units))
-	count := 0
-	var reach func(int)
-	reach = func(unit int) {
-		if reached[unit] {
-			return
-		}
-		reached[unit] = true
-		count++
-		for _, next := range m.followers[unit] {
-			reach(next)
-		}
+// most is how many resources may be scheduled in slices: beyond, a whole run is as
+// good.
+func (m *memory) most() int {
+	if m.eager {
+		return math.MaxInt
 	}
+	return len(m.run.all) / 3
+}
+
+// sizeOf counts the resources in top-level ones.
+func (m *memory) sizeOf(units []int) int {
+	size := 0
+	for _, unit := range units {
+		size += m.sizes[unit]
+	}
+	return size
+}
+
+// spread foresees what is affected by a failure through constraints, so that it
+// need not be found out step by step. It may be too much or too little.
+func (m *memory) spread(rn *run, d *difference) (units []int) {
 	for _, r := range rn.all {
-		if unit := m.unitOf[m.run.byID[r.id].index]; r.failed && d.units[unit] {
-			reach(unit)
+		unit := m.unitOf[m.run.byID[r.id].index]
+		if !r.failed || !r.isPrimitive() || !d.units[unit] {
+			continue
 		}
+		on := r.current()
+		reached := make([]bool, len(d.units))
+		var reach func(unit int, everywhere bool)
+		reach = func(unit int, everywhere bool) {
+			if reached[unit] {
+				return
+			}
+			reached[unit] = true
+			units = append(units, unit)
+			everywhere = everywhere || !m.tops[unit].isClone()
+			for _, next := range m.followers[unit] {
+				switch then := m.tops[next]; {
+				case everywhere, then.isClone():
+					reach(next, everywhere || !then.interleaves())
+				case m.restsOn(next) == nil || on != nil && m.restsOn(next).index == on.index:
+					reach(next, true)
+				}
+			}
+		}
+		reach(unit, false)
 	}
-	return count > len(reached)/6
+	return units
+}
+
+// restsOn is the node where all of a top-level resource is and stays, nil if there
+// is no such node.
+func (m *memory) restsOn(unit int) (on *node) {
+	alone := true
+	m.tops[unit].primitives(func(r *resource) {
+		active, assigned := m.facts[r.index].active, m.places[r.index].assigned
+		alone = alone && len(active) == 1 && active[0] == assigned && (on == nil || on == assigned)
+		on = assigned
+	})
+	if !alone {
+		return nil
+	}
+	return on
 }
 
 // mark adds units to set and tells whether that changed it.
@@ -112,20 +170,38 @@ func mark(set []bool, units []int) bool {
 }
 
 // part chooses what is to be scheduled.
-func (m *memory) part(affected []bool, config *cluster.Config, status *cluster.Status, history [][]int) *part {
+func (m *memory) part(affected []bool, config *cluster.Config, status *cluster.Status, d *difference) *part {
 	p := &part{affected: affected, in: slices.Clone(affected), config: *config, status: *status}
-	concerned := func(units []int) bool {
-		for _, unit := range units {
-			if affected[unit] {
-				mark(p.in, units)
-				return true
+	ties := func(l *link) bool {
+		return slices.ContainsFunc(l.units, func(unit int) bool { return affected[unit] })
+	}
+	spare := func(l *link) bool {
+		if !l.local || !affected[l.clone] || affected[l.follower] || d.config {
+			return false
+		}
+		_, minimum := m.facts[m.tops[l.clone].index].meta["clone-min"]
+		return !minimum && m.restsOn(l.follower) != nil
+	}
+	for kind := range m.links {
+		for i := range m.links[kind] {
+			if l := &m.links[kind][i]; ties(l) && !spare(l) {
+				mark(p.in, l.units)
 			}
 		}
-		return false
 	}
-	p.config.Colocations = chosen(config.Colocations, func(i int) bool { return concerned(m.links[0][i]) })
-	p.config.Orders = chosen(config.Orders, func(i int) bool { return concerned(m.links[1][i]) })
-	p.config.TicketRules = chosen(config.TicketRules, func(i int) bool { return concerned(m.links[2][i]) })
+	concerned := func(l *link) bool {
+		if !ties(l) {
+			return false
+		}
+		if l.local && !p.in[l.follower] {
+			p.spared = append(p.spared, spared{l.clone, l.follower, m.restsOn(l.follower)})
+			return false
+		}
+		return true
+	}
+	p.config.Colocations = chosen(config.Colocations, func(i int) bool { return concerned(&m.links[0][i]) })
+	p.config.Orders = chosen(config.Orders, func(i int) bool { return concerned(&m.links[1][i]) })
+	p.config.TicketRules = chosen(config.TicketRules, func(i int) bool { return concerned(&m.links[2][i]) })
 	p.config.Resources = chosen(config.Resources, func(i int) bool { return p.in[i] })
 	p.config.Locations = chosen(config.Locations, func(i int) bool {
 		r := m.run.byID[config.Locations[i].Resource]
@@ -133,8 +209,13 @@ func (m *memory) part(affected []bool, config *cluster.Config, status *cluster.S
 	})
 	p.status.Nodes = slices.Clone(status.Nodes)
 	for i := range p.status.Nodes {
-		n := &p.status.Nodes[i]
-		n.History = chosen(n.History, func(k int) bool { return history[i][k] >= 0 && p.in[history[i][k]] })
+		n, units := &p.status.Nodes[i], d.history[i]
+		n.History = chosen(n.History, func(k int) bool { return units[k] >= 0 && p.in[units[k]] })
+	}
+	for unit, in := range p.in {
+		if in {
+			p.size += m.sizes[unit]
+		}
 	}
 	return p
 }
@@ -246,6 +327,11 @@ func (m *memory) stirred(p *part, rn *run) (units []int, ok bool) {
 			units = append(units, unit)
 		}
 	}
+	for _, each := range p.spared {
+		if !rn.untouched(rn.byID[m.tops[each.clone].id], rn.nodes[each.node.index]) {
+			units = append(units, each.follower)
+		}
+	}
 	for _, r := range rn.all {
 		same := m.run.byID[r.id]
 		unit := m.unitOf[same.index]
@@ -257,6 +343,17 @@ func (m *memory) stirred(p *part, rn *run) (units []int, ok bool) {
 		}
 	}
 	return units, true
+}
+
+// untouched tells whether what follows the start of a clone, and rests on n, sees
+// nothing of what is done with the clone.
+func (rn *run) untouched(clone *resource, n *node) bool {
+	start := rn.findAction(clone, taskStart, 0, nil)
+	if start == nil {
+		return false
+	}
+	flags := rn.flagsFor(rn.completionOf(start), n)
+	return flags.optional && flags.runnable
 }
 
 // update makes the finished slice part of what is remembered.
