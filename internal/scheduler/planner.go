@@ -244,6 +244,9 @@ func (m *memory) readLinks() bool {
 			plain = plain && c.Locations[i].Sets[k].Ref == ""
 		}
 	}
+	for i := range c.Orders {
+		plain = plain && oneDirection(&c.Orders[i])
+	}
 	for i := range c.Colocations {
 		if k := &c.Colocations[i]; k.Rule == nil && k.Role == "" && k.WithRole == "" && k.NodeAttribute == "" && parseScore(k.Score, 0) > 0 {
 			m.links[0][i].localTo(m, k.With, k.Resource)
@@ -256,6 +259,25 @@ func (m *memory) readLinks() bool {
 		}
 	}
 	return plain
+}
+
+// oneDirection tells whether an order ties starts and promotions only, or stops and
+// demotions only. Where the start of one thing follows the stop of another, what is
+// propagated can depend on how often it is looked at, and so on all there is.
+func oneDirection(o *cluster.Order) bool {
+	up, down := true, true
+	note := func(task string) {
+		rises := task == "" || task == taskStart || task == taskPromote
+		up, down = up && rises, down && !rises
+	}
+	if len(o.Sets) == 0 {
+		note(o.FirstAction)
+		note(orDefault(o.ThenAction, o.FirstAction))
+	}
+	for i := range o.Sets {
+		note(o.Sets[i].Action)
+	}
+	return up || down
 }
 
 // localTo notes that l makes then follow first, if first is a clone of a primitive

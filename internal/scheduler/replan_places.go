@@ -143,7 +143,12 @@ func (m *memory) placeAgain(changed []factChange) (moved []int, ok bool) {
 		}
 	}
 	for i, r := range m.run.all {
-		r.rewind(&m.facts[i])
+		if changed[m.unitOf[i]].any { // what is placed before it looks at it, too
+			*r = m.facts[i]
+			r.own()
+		} else {
+			r.rewind(&m.facts[i])
+		}
 	}
 	for _, n := range m.run.nodes {
 		n.count = 0

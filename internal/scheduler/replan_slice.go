@@ -308,7 +308,9 @@ func (m *memory) moved(p *part, rn *run, d *difference) (units []int, ok bool) {
 
 // stirred returns the neighbours that a finished slice leaves no longer at rest.
 // It is not ok if there is more to it: fencing, or probes, whose order can follow
-// from what is not in the slice.
+// from what is not in the slice; or notifications that something waits for, or
+// something that several clones require, since which reason is found first can
+// follow from more, too.
 func (m *memory) stirred(p *part, rn *run) (units []int, ok bool) {
 	if rn.dated || !m.sameNodes(rn) {
 		return nil, false
@@ -323,7 +325,11 @@ func (m *memory) stirred(p *part, rn *run) (units []int, ok bool) {
 		if a.task == taskMonitor && a.interval == 0 {
 			return nil, false
 		}
-		if unit := m.unitOf[m.run.byID[a.resource.id].index]; !p.affected[unit] && !a.atRest() {
+		unit := m.unitOf[m.run.byID[a.resource.id].index]
+		if !a.atRest() && (a.resource.notify && a.resource.isClone() && len(m.followers[unit]) > 0 || a.followsClones()) {
+			return nil, false
+		}
+		if !p.affected[unit] && !a.atRest() {
 			units = append(units, unit)
 		}
 	}
@@ -343,6 +349,22 @@ func (m *memory) stirred(p *part, rn *run) (units []int, ok bool) {
 		}
 	}
 	return units, true
+}
+
+// followsClones tells whether several clones require a.
+func (a *action) followsClones() bool {
+	var one *resource
+	for _, o := range a.before {
+		r := o.first.resource
+		if r == nil || !r.isClone() || r == a.resource.top() || o.first.optional || !o.kind.has(relImply) {
+			continue
+		}
+		if one != nil && one != r {
+			return true
+		}
+		one = r
+	}
+	return false
 }
 
 // untouched tells whether what follows the start of a clone, and rests on n, sees

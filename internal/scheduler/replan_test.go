@@ -34,40 +34,127 @@ type changing struct {
 	now     time.Time
 	plan    *cluster.Plan
 	changes []string
+	quiet   bool // mostly instances fail, and what is planned is done
+}
+
+// layered is a cluster of clones that follow each other, and of what follows these,
+// mostly in the plain way.
+func layered(random *rand.Rand) problem {
+	c := &cluster.Config{Origin: cluster.OriginCIB}
+	var status *cluster.Status
+	c.Nodes, status = machines(2 + random.IntN(4))
+	c.Resources = append(c.Resources, cluster.Resource{ID: "fence", Kind: cluster.Primitive, Agent: cluster.Agent{Class: "stonith", Type: "fence_xvm"}})
+	mostly := func(usual string, others ...string) string {
+		if random.IntN(6) > 0 {
+			return usual
+		}
+		return others[random.IntN(len(others))]
+	}
+	stop := "start"
+	if random.IntN(8) == 0 {
+		stop = "stop"
+	}
+	follow := func(then, first string) {
+		id := then + "-" + first
+		if random.IntN(8) > 0 {
+			c.Orders = append(c.Orders, cluster.Order{ID: "o-" + id, First: first, Then: then, FirstAction: mostly("start", "", stop), ThenAction: mostly("start", "", stop),
+				Kind: mostly("", "Optional", "Serialize", "Mandatory"), Symmetrical: mostly("", "false", "true"), RequireAll: mostly("", "false", "true")})
+		}
+		if random.IntN(8) > 0 {
+			c.Colocations = append(c.Colocations, cluster.Colocation{ID: "c-" + id, Resource: then, With: first, Score: mostly("INFINITY", "200", "-INFINITY", "-50")})
+		}
+	}
+	var clones []string
+	for i := range 1 + random.IntN(5) {
+		id := fmt.Sprintf("clone%d", i)
+		clone := cloneOf(id, service(fmt.Sprintf("base%d", i), false), "interleave", mostly("true", "false"), "notify", mostly("false", "true"))
+		if random.IntN(6) == 0 {
+			set := &clone.Meta[0]
+			set.Pairs = append(set.Pairs, [][]cluster.NVPair{{{Name: "clone-max", Value: "2"}}, {{Name: "clone-min", Value: "1"}}, {{Name: "ordered", Value: "true"}},
+				{{Name: "globally-unique", Value: "true"}, {Name: "clone-node-max", Value: "2"}}}[random.IntN(4)]...)
+		}
+		c.Resources = append(c.Resources, clone)
+		if len(clones) > 0 {
+			follow(id, clones[random.IntN(len(clones))])
+		}
+		clones = append(clones, id)
+	}
+	var tops []string
+	for i := range 4 + random.IntN(16) {
+		id := fmt.Sprintf("top%d", i)
+		if random.IntN(3) == 0 {
+			c.Resources = append(c.Resources, service(id, false))
+		} else {
+			c.Resources = append(c.Resources, cluster.Resource{ID: id, Kind: cluster.Group, Children: []cluster.Resource{service(id+"a", false), service(id+"b", false)}})
+		}
+		follow(id, clones[random.IntN(len(clones))])
+		if random.IntN(5) == 0 {
+			follow(id, clones[random.IntN(len(clones))])
+		}
+		if len(tops) > 0 && random.IntN(5) == 0 {
+			follow(id, tops[random.IntN(len(tops))])
+		}
+		tops = append(tops, id)
+	}
+	return problem{c, status}
 }
 
 // TestReplan lets things happen to clusters, the recorded ones and random ones,
 // and compares each plan that was made from the one before with a whole one.
 func TestReplan(t *testing.T) {
 	reused, plans := 0, 0
-	run := func(name string, seed uint64, data []byte, now time.Time) {
-		cib, err := pacemaker.Parse(string(data), pacemaker.Options{Lenient: true})
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		c := &changing{Rand: rand.New(rand.NewPCG(seed, 1)), problem: problem{&cib.Config, &cib.Status}, now: now}
+	part := func(name string, each func(t *testing.T)) {
+		from, of := reused, plans
+		t.Run(name, each)
+		t.Logf("%s: %d of %d plans made from the one before", name, reused-from, plans-of)
+	}
+	follow := func(t *testing.T, name string, c *changing) {
 		r, n := c.run(t, name)
 		reused, plans = reused+r, plans+n
 	}
-	for _, c := range recorded(t) {
-		run(c.name, *replanSeed, c.data, c.now)
-	}
-	fromRecorded, ofRecorded := reused, plans
-	for i := range *replanCases {
-		seed := *replanSeed + uint64(i)
-		doc := cibgen.Generate(seed, cibgen.Limits{Nodes: 6, Resources: 20}).Document.Bytes()
-		run(fmt.Sprintf("random %d", seed), seed, doc, moment)
-	}
-	for i := range *replanCases / 4 {
-		seed := *replanSeed + uint64(i)
-		c := &changing{Rand: rand.New(rand.NewPCG(seed, 2)), problem: mixed(2+int(seed%4), 40), now: moment}
-		r, n := c.run(t, fmt.Sprintf("mixed %d", seed))
-		reused, plans = reused+r, plans+n
-	}
-	t.Logf("recorded: %d of %d plans made from the one before; others: %d of %d", fromRecorded, ofRecorded, reused-fromRecorded, plans-ofRecorded)
+	part("recorded", func(t *testing.T) {
+		for _, c := range recorded(t) {
+			follow(t, c.name, read(t, c.name, *replanSeed, c.data, c.now))
+		}
+	})
+	part("random", func(t *testing.T) {
+		for i := range *replanCases {
+			seed := *replanSeed + uint64(i)
+			name := fmt.Sprintf("random %d", seed)
+			follow(t, name, read(t, name, seed, cibgen.Generate(seed, cibgen.Limits{Nodes: 6, Resources: 20}).Document.Bytes(), moment))
+		}
+	})
+	part("mixed", func(t *testing.T) {
+		for i := range *replanCases / 4 {
+			seed := *replanSeed + uint64(i)
+			services := 40
+			if i%4 == 0 {
+				services = 300 // with a chain of clones
+			}
+			follow(t, fmt.Sprintf("mixed %d", seed), &changing{Rand: rand.New(rand.NewPCG(seed, 2)), problem: mixed(2+int(seed%4), services).steady(t), now: moment})
+		}
+	})
+	part("layered", func(t *testing.T) {
+		for i := range *replanCases / 2 {
+			seed := *replanSeed + uint64(i)
+			c := &changing{Rand: rand.New(rand.NewPCG(seed, 3)), now: moment, quiet: true}
+			c.problem = layered(c.Rand)
+			follow(t, fmt.Sprintf("layered %d", seed), c)
+		}
+	})
 	if reused < plans/10 {
 		t.Errorf("only %d of %d plans were made from the one before", reused, plans)
 	}
+}
+
+// read makes a cluster to which things happen of a CIB.
+func read(t *testing.T, name string, seed uint64, data []byte, now time.Time) *changing {
+	t.Helper()
+	cib, err := pacemaker.Parse(string(data), pacemaker.Options{Lenient: true})
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return &changing{Rand: rand.New(rand.NewPCG(seed, 1)), problem: problem{&cib.Config, &cib.Status}, now: now}
 }
 
 // TestReplanFollows moves one service of a cluster at rest: what is colocated with
@@ -126,6 +213,8 @@ func (c *changing) run(t *testing.T, name string) (reused, plans int) {
 	for step := range *replanSteps {
 		if step > 0 {
 			c.change()
+		} else if c.quiet {
+			c.settle()
 		}
 		whole, err := scheduler.Schedule(c.config, c.status, c.now, scheduler.Options{})
 		if err != nil {
@@ -168,28 +257,123 @@ func difference(got, want *cluster.Plan) string {
 	return fmt.Sprintf("%d and %d lines", len(x), len(y))
 }
 
-// change lets one thing happen.
+// change lets one thing happen, sometimes several at once.
 func (c *changing) change() {
 	c.now = c.now.Add(time.Duration(c.IntN(90)) * time.Second)
-	what := "nothing"
-	switch n := c.IntN(20); {
-	case n < 5:
-		c.status = rehearsal.Run(c.status, c.plan, c.now, nil).Status
-		what = "what was planned"
-	case n < 9:
-		what = c.result()
-	case n < 11:
-		what = c.attribute()
-	case n < 12:
-		what = c.forget()
-	case n < 14:
-		what = c.locate()
-	case n < 18:
-		what = c.edit()
-	case n < 19:
-		what = c.nodeState()
+	count := 1
+	if c.IntN(5) == 0 {
+		count += 1 + c.IntN(3)
 	}
-	c.changes = append(c.changes, what)
+	for range count {
+		c.changes = append(c.changes, c.happen())
+	}
+}
+
+func (c *changing) happen() string {
+	if c.quiet {
+		switch n := c.IntN(16); {
+		case n < 5:
+			return c.settle()
+		case n < 7:
+			return c.carryOut()
+		case n < 14:
+			return c.instanceFails()
+		}
+	}
+	switch n := c.IntN(24); {
+	case n < 5:
+		return c.carryOut()
+	case n < 6:
+		return c.settle()
+	case n < 9:
+		return c.result()
+	case n < 12:
+		return c.instanceFails()
+	case n < 14:
+		return c.attribute()
+	case n < 15:
+		return c.forget()
+	case n < 17:
+		return c.locate()
+	case n < 21:
+		return c.edit()
+	case n < 22:
+		return c.nodeState()
+	case n < 23:
+		return c.nodeReturns()
+	}
+	return "nothing"
+}
+
+// carryOut does what was planned.
+func (c *changing) carryOut() string {
+	c.status = rehearsal.Run(c.status, c.plan, c.now, nil).Status
+	return "what was planned"
+}
+
+// settle does what is planned again and again.
+func (c *changing) settle() string {
+	for i := range 5 {
+		if i > 0 || c.plan != nil {
+			c.carryOut()
+		}
+		plan, err := scheduler.Schedule(c.config, c.status, c.now, scheduler.Options{})
+		if err != nil {
+			return err.Error()
+		}
+		c.plan = plan
+	}
+	return "all that was planned, and what followed"
+}
+
+// instanceFails makes an instance of a clone fail where it has been seen.
+func (c *changing) instanceFails() string {
+	var clones []cluster.Resource
+	for i := range c.config.Resources {
+		if r := &c.config.Resources[i]; r.Kind == cluster.Clone {
+			clones = append(clones, r.Children...)
+		}
+	}
+	r := choice(c, clones)
+	if r == nil {
+		return c.result()
+	}
+	if len(r.Children) > 0 {
+		r = choice(c, r.Children)
+	}
+	type seen struct{ node, name string }
+	var where []seen
+	for i := range c.status.Nodes {
+		for k := range c.status.Nodes[i].History {
+			if id := c.status.Nodes[i].History[k].ID; id == r.ID || strings.HasPrefix(id, r.ID+":") {
+				where = append(where, seen{c.status.Nodes[i].Name, id})
+			}
+		}
+	}
+	at := choice(c, where)
+	if at == nil {
+		return "no instance"
+	}
+	x := rehearsal.Result{Resource: at.name, Node: at.node, Operation: "monitor", Interval: 10 * time.Second, RC: []int{1, 7}[c.IntN(2)]}
+	status, err := rehearsal.AddResult(c.config, c.status, x, c.now)
+	if err != nil {
+		return err.Error()
+	}
+	c.status = status
+	return fmt.Sprintf("failure %d of %s on %s", x.RC, at.name, at.node)
+}
+
+// nodeReturns makes all nodes members again.
+func (c *changing) nodeReturns() string {
+	s := *c.status
+	s.Nodes = slices.Clone(s.Nodes)
+	c.status = &s
+	for i := range s.Nodes {
+		if n := &s.Nodes[i]; !n.Remote {
+			n.InCCM, n.Crmd, n.Join, n.Expected = "true", "online", "member", "member"
+		}
+	}
+	return "all nodes are back"
 }
 
 func choice[T any](c *changing, from []T) *T {
