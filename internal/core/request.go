@@ -92,7 +92,9 @@ func (c *Core) keepRequests() {
 			}
 			r.asked = append(r.asked, proposal{from: c.self, number: q.number, wish: q.wish})
 		} else {
-			c.send(c.nodeOf(leader), event.Message{Propose: &event.Proposal{ID: q.number, Request: q.wish}})
+			c.send(c.nodeOf(leader), event.Message{Propose: &event.Proposal{
+				ID: q.number, Until: c.now.Boot + q.deadline - c.now.Mono, Request: q.wish,
+			}})
 		}
 		q.leader, q.term = leader, term
 	}
@@ -124,9 +126,12 @@ func (c *Core) dropRequests(reason string) {
 
 // proposed takes the request of a peer that was sent to this leader in its own term.
 // One that comes late from an earlier term has been sent again, to the leader that
-// was next, and may have been carried out and answered long ago.
+// was next, and may have been carried out and answered long ago. What the peer has
+// given up by now is not wanted: the administrator looks at the state and asks again.
 func (c *Core) proposed(m *event.Message) {
-	if c.lead.term != 0 && m.Term == c.lead.term && len(c.requests.asked) < 1000 {
+	v, _ := c.detector.Peer(c.now.Mono, m.From.Node)
+	late := m.Term != c.lead.term || v.Packet.Counter == m.From.Counter && v.Packet.SentAt > m.Propose.Until
+	if c.lead.term != 0 && (!late || mutant.Is("carry out a request twice")) && len(c.requests.asked) < 1000 {
 		c.requests.asked = append(c.requests.asked, proposal{from: m.From, number: m.Propose.ID, wish: m.Propose.Request})
 	}
 }
@@ -136,7 +141,7 @@ func (c *Core) leadRequests() {
 	asked := c.requests.asked
 	c.requests.asked = nil
 	for _, p := range asked {
-		if done := c.requests.outcome(p.from, p.number); done != nil {
+		if done := c.requests.outcome(p.from, p.number); done != nil && !mutant.Is("carry out a request twice") {
 			c.answer(p, *done)
 			continue
 		}

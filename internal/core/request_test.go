@@ -100,6 +100,10 @@ func TestARequestIsCarriedOutOnce(t *testing.T) {
 		}
 	}
 	again("in the same term")
+	given := *first.Propose
+	given.ID, given.Until = given.ID+1000, given.Until-15*time.Second
+	first.Propose = &given
+	again("given up before it came")
 	lead := func(name string) {
 		t.Helper()
 		w.until(10*time.Second, "a leader", func() bool { return w.leader() != "" && w.allOnline(3) })

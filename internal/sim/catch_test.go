@@ -48,6 +48,7 @@ func TestScenariosCatch(t *testing.T) {
 		{"TestPairMatrix", "a failed fencing is a vote"},
 		{"TestFenceDeviceWithoutPower", "a failed fencing counts"},
 		{"TestUpgrade", "use a format that not all know"},
+		{"TestARequestIsCarriedOutOnce", "carry out a request twice"},
 		{"TestScenarios/an_operation_whose_daemon_dies", "forget the records of operations"},
 	} {
 		t.Run(x.scenario+" "+strings.ReplaceAll(x.broken, " ", "_"), func(t *testing.T) {

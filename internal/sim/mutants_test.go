@@ -64,6 +64,7 @@ var mutants = []struct {
 	{name: "use a format that not all know", rule: "9"},
 	{quick: true, name: "acknowledge before the commit", rule: "9"},
 	{name: "learn without the term", rule: "9"},
+	{name: "carry out a request twice", rule: "9"},
 }
 
 // TestMutants proves that the simulator can fail: run it with the build tag

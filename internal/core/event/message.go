@@ -114,8 +114,9 @@ type Contact struct {
 
 // Proposal asks the leader to commit something for the sender.
 type Proposal struct {
-	ID      uint64  `json:"id"`
-	Request Request `json:"request"`
+	ID      uint64        `json:"id"`
+	Until   time.Duration `json:"until"` // the sender's boot-time clock: when it gives the request up
+	Request Request       `json:"request"`
 }
 
 // FenceOrder asks a node to call a fence device. A call that changes something
