@@ -7,6 +7,14 @@ import (
 )
 
 // TestWrongCommandLines wants each to be refused with what is wrong and what to type.
+func TestCommandsAreBuiltByTheirNames(t *testing.T) {
+	for _, c := range commands {
+		if name := c.build().Name(); name != c.name {
+			t.Errorf("%s builds the command %s", c.name, name)
+		}
+	}
+}
+
 func TestWrongCommandLines(t *testing.T) {
 	for line, want := range map[string]string{
 		"statsu":                    "did you mean 'ha status'?",
@@ -23,7 +31,7 @@ func TestWrongCommandLines(t *testing.T) {
 		"status --colour":           "unknown flag: --colour; see 'ha status --help'",
 	} {
 		args := strings.Fields(line)
-		root := newRoot()
+		root := newRoot(args...)
 		root.SetArgs(args)
 		err := unknownCommand(root, args)
 		if err == nil {
@@ -38,7 +46,7 @@ func TestWrongCommandLines(t *testing.T) {
 	}
 	for _, line := range []string{"", "--help", "node", "node --help", "help node", "help", "lab --name x", "__complete node s", "version", "--root /tmp/x version --json"} {
 		args := strings.Fields(line)
-		if err := unknownCommand(newRoot(), args); err != nil {
+		if err := unknownCommand(newRoot(args...), args); err != nil {
 			t.Errorf("ha %s: %v", line, err)
 		}
 	}
