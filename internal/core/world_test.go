@@ -192,7 +192,7 @@ func (n *node) pulse(life int) {
 func (n *node) sendBeat() {
 	n.seq++
 	p := n.beat.Packet
-	p.Sequence = n.seq
+	p.Sequence, p.SentAt = n.seq, n.w.now
 	for _, to := range n.beat.Peers {
 		peer := n.w.nodes[to]
 		n.w.after(time.Millisecond, func() {
