@@ -13,12 +13,15 @@ import (
 
 // nodeFlags are those that both init and join have.
 type nodeFlags struct {
+	node       string
 	links      []string
 	port       uint16
 	background bool
 }
 
 func (f *nodeFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.node, "node", daemon.DefaultNode(), "name of this node")
+	cmd.Flags().Lookup("node").DefValue = "the host's" // shown alike everywhere
 	cmd.Flags().StringArrayVar(&f.links, "link", nil, "this host's address on a link; give it once for each network, the most important first")
 	cmd.Flags().Uint16Var(&f.port, "port", daemon.DefaultPort, "UDP and TCP port of this node")
 	cmd.Flags().BoolVar(&f.background, "daemon", false, "run the daemon in the background, without systemd")
@@ -69,8 +72,6 @@ started, now and at every boot. The command for the next node is printed.`,
 	var flags nodeFlags
 	flags.add(cmd)
 	name := cmd.Flags().String("name", "", "name of the cluster")
-	node := cmd.Flags().String("node", daemon.DefaultNode(), "name of this node")
-	cmd.Flags().Lookup("node").DefValue = "the host's" // shown alike everywhere
 	detection := cmd.Flags().String("detection", "normal", "how fast failures are noticed: extreme, fast, normal, patient")
 	asJSON := addJSON(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -79,7 +80,7 @@ started, now and at every boot. The command for the next node is printed.`,
 			return usage("--detection %q: it is one of extreme, fast, normal, patient", *detection)
 		}
 		invitation, err := daemon.Init(daemon.Root(rootDir), daemon.InitOptions{
-			Cluster: *name, Node: *node, Links: flags.links, Port: flags.port, Version: Version, Detection: cluster.Detection{Preset: preset.Preset},
+			Cluster: *name, Node: flags.node, Links: flags.links, Port: flags.port, Version: Version, Detection: cluster.Detection{Preset: preset.Preset},
 		})
 		if err != nil {
 			return bringUpError(err)
@@ -89,9 +90,9 @@ started, now and at every boot. The command for the next node is printed.`,
 			return err
 		}
 		if *asJSON {
-			return printJSON(cmd.OutOrStdout(), map[string]any{"cluster": *name, "node": *node, "token": invitation.Token, "join": invitation.Join, "started": started})
+			return printJSON(cmd.OutOrStdout(), map[string]any{"cluster": *name, "node": flags.node, "token": invitation.Token, "join": invitation.Join, "started": started})
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "cluster %s was made, %s is its first node\n\n", *name, *node)
+		fmt.Fprintf(cmd.OutOrStdout(), "cluster %s was made, %s is its first node\n\n", *name, flags.node)
 		fmt.Fprintf(cmd.OutOrStdout(), "to add a node, within %s, type there:\n  %s\n\n'%s' makes a token for each further node\n", daemon.TokenValid, invitation.Join, haCommand("token"))
 		return nil
 	}

@@ -25,15 +25,13 @@ by itself which cluster it is for, so there is nothing to confirm.`,
 	var flags nodeFlags
 	flags.add(cmd)
 	text := cmd.Flags().String("token", "", "join token")
-	node := cmd.Flags().String("name", daemon.DefaultNode(), "name of this node")
-	cmd.Flags().Lookup("name").DefValue = "the host's" // shown alike everywhere
 	asJSON := addJSON(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if *text == "" {
 			return usage("a join token is needed: 'ha token' on a member prints the whole command")
 		}
 		settings, err := daemon.Join(cmd.Context(), daemon.Root(rootDir), daemon.JoinOptions{
-			Member: args[0], Token: *text, Node: *node, Links: flags.links, Port: flags.port, Version: Version,
+			Member: args[0], Token: *text, Node: flags.node, Links: flags.links, Port: flags.port, Version: Version,
 		})
 		if err != nil {
 			return bringUpError(err)

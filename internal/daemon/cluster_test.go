@@ -156,7 +156,7 @@ func makeCluster(t *testing.T, port, count int) []*node {
 				if err := json.Unmarshal([]byte(out), &made); err != nil {
 					return err
 				}
-				n.must("join", nodes[(i-1)%len(nodes)].links[i%2], "--token", made.Token, "--name", n.name, "--link", n.links[0], "--link", n.links[1])
+				n.must("join", nodes[(i-1)%len(nodes)].links[i%2], "--token", made.Token, "--node", n.name, "--link", n.links[0], "--link", n.links[1])
 				return nil
 			})
 			n.start()
@@ -386,12 +386,12 @@ func TestRefusedBringUp(t *testing.T) {
 		{"a join token is needed", []string{"join", member, "--link", host.links[0]}},
 		{"not a whole join token", []string{"join", member, "--token", good[:20]}},
 		{"is not an address", []string{"join", "somewhere", "--token", good}},
-		{"belongs to another cluster", []string{"join", member, "--token", foreign.Token, "--name", "a", "--link", host.links[0]}},
-		{"cannot be a node's name", []string{"join", member, "--token", good, "--name", "a b", "--link", host.links[0]}},
-		{"this host cannot use", []string{"join", member, "--token", good, "--name", "a", "--link", "192.0.2.1"}},
-		{"is a member and online", []string{"join", member, "--token", good, "--name", nodes[0].name, "--link", host.links[0]}},
-		{"have one address", []string{"join", member, "--token", good, "--name", "a", "--link", host.links[0], "--link", host.links[0]}},
-		{"connection refused", []string{"join", "127.77.0.99:17712", "--token", good, "--name", "a", "--link", host.links[0]}},
+		{"belongs to another cluster", []string{"join", member, "--token", foreign.Token, "--node", "a", "--link", host.links[0]}},
+		{"cannot be a node's name", []string{"join", member, "--token", good, "--node", "a b", "--link", host.links[0]}},
+		{"this host cannot use", []string{"join", member, "--token", good, "--node", "a", "--link", "192.0.2.1"}},
+		{"is a member and online", []string{"join", member, "--token", good, "--node", nodes[0].name, "--link", host.links[0]}},
+		{"have one address", []string{"join", member, "--token", good, "--node", "a", "--link", host.links[0], "--link", host.links[0]}},
+		{"connection refused", []string{"join", "127.77.0.99:17712", "--token", good, "--node", "a", "--link", host.links[0]}},
 		{"needs a name", []string{"init", "--link", host.links[0]}},
 		{"1 to 8 links", []string{"init", "--name", "web"}},
 		{"one of extreme", []string{"init", "--name", "web", "--link", host.links[0], "--detection", "quick"}},
@@ -405,12 +405,12 @@ func TestRefusedBringUp(t *testing.T) {
 			t.Fatalf("ha %s made this host a node", strings.Join(test.args, " "))
 		}
 	}
-	host.must("join", member, "--token", good, "--name", host.name, "--link", host.links[0])
-	if _, err := host.run("join", member, "--token", newToken(), "--name", "again", "--link", host.links[0]); err == nil || !strings.Contains(err.Error(), "already") {
+	host.must("join", member, "--token", good, "--node", host.name, "--link", host.links[0])
+	if _, err := host.run("join", member, "--token", newToken(), "--node", "again", "--link", host.links[0]); err == nil || !strings.Contains(err.Error(), "already") {
 		t.Errorf("a node joined twice: %v", err)
 	}
 	third := newNode(t, 17712, 3)
-	if _, err := third.run("join", member, "--token", good, "--name", third.name, "--link", third.links[0]); err == nil || !strings.Contains(err.Error(), "unknown, used or too old") {
+	if _, err := third.run("join", member, "--token", good, "--node", third.name, "--link", third.links[0]); err == nil || !strings.Contains(err.Error(), "unknown, used or too old") {
 		t.Errorf("a token was used twice: %v", err)
 	}
 }
