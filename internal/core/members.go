@@ -58,7 +58,7 @@ func (c *Core) reviewSelf(m *cluster.Member) {
 		c.want(lifeKey(c.self, cluster.NodeLeaving), cluster.Command{Node: &cluster.NodeChange{
 			Incarnation: c.self, State: cluster.NodeLeaving, Reason: "its daemon was asked to stop",
 		}})
-	case m.State == cluster.NodeLost && !c.lossIsFinal(m):
+	case m.State == cluster.NodeLost && !c.lossIsFinal(m), m.State == cluster.NodeOffline && !c.leave.asked:
 		c.join(c.self, "leads")
 	case m.State == cluster.NodeJoining:
 		c.askFor(m)

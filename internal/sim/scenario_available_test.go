@@ -341,3 +341,30 @@ func TestAStuckStream(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoCountsAsOffLeads: a node's heartbeats are dropped until its watchdog's time
+// has been counted, while the log still reaches it. The leader dies in that moment, and
+// the node is elected: it has to take part again itself.
+func TestWhoCountsAsOffLeads(t *testing.T) {
+	led := 0
+	perhaps(t, watchdogs(shape(3)), 6, func(s *stage) {
+		s.wish(s.leader(), event.Request{Transfer: &s.host(2).name})
+		s.await(10, "n2 leads", func() bool { return s.leader() == 2 })
+		s.pass(2)
+		s.host(1).filtered++
+		// n1 counts as off, and is about to be no voter any more.
+		s.await(20, "a change of voters", s.when(stepWritten, 2, 0, func(*Host) { s.isolate(2) }))
+		s.crash(2)
+		s.heal(2)
+		s.host(1).filtered--
+		s.await(20, "another leader", func() bool { return s.leader() > 0 })
+		if s.leader() == 1 {
+			led++
+		}
+		s.boot(2)
+		s.await(30, "all is well", func() bool { return s.well() == "" })
+	})
+	if led == 0 {
+		t.Error("n1 was never elected")
+	}
+}
