@@ -329,12 +329,16 @@ func (t *Truth) Votes(at time.Duration, node string, stay, leave []string) {
 	}
 }
 
-// Begun: a host begins an operation that may make a service active.
+// Begun: a host begins an operation that may make a service active. An order from
+// before its storage was cut may reach it afterwards, within its lease: what is
+// declared to need the storage then harms nothing, and is looked at again when the
+// storage comes back.
 func (t *Truth) Begun(at time.Duration, name, service string) {
-	if t.services[service].Storage && !t.hosts[name].unfenced {
+	needs := t.services[service].Storage
+	if needs && !t.hosts[name].unfenced {
 		t.breach(at, "unfenced", "%s begins to start %s, and has not been unfenced since it booted", name, service)
 	}
-	if !t.Granted(name, service) {
+	if !t.Granted(name, service) && !(needs && t.hosts[name].cut) {
 		t.breach(at, "grant", "%s begins to start %s, granted to %v at index %d", name, service, t.newest.Holders[service], t.newest.Index)
 	}
 }
