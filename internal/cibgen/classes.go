@@ -46,6 +46,10 @@ var Classes = []struct {
 	{"one-chance", oneChance},
 	{"equal-capacities", equalCapacities},
 	{"full-clone-by-preference", fullClone},
+	{"host-not-running", hostNotRunning},
+	{"expired-stop", expiredStop},
+	{"changed-device", changedDevice},
+	{"rehearsed-migration", rehearsedMigration},
 }
 
 // ClassOf names the class of a difference, "" if there is none or it is not known.
@@ -145,7 +149,7 @@ func maintenanceByNode(c Comparison) bool {
 			n.each("lrm_resource", func(r *Element) { there[stripInstance(r.Attr("id"))] = true })
 		}
 	})
-	return !slices.ContainsFunc(c.Lines, func(line string) bool {
+	return len(there) > 0 && !slices.ContainsFunc(c.Lines, func(line string) bool {
 		words := strings.Fields(line)
 		return words[0] != "state" && (words[1] != "monitor" && words[1] != "cancel" || !there[stripInstance(words[2])])
 	})

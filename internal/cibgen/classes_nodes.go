@@ -82,17 +82,23 @@ func oneChance(c Comparison) bool {
 		}
 	})
 	choice := map[string]int{} // nodes less, by resource
+	c.Document.each("lrm_resource", func(r *Element) {
+		if r.Attr("shutdown-lock") != "" { // to where it was
+			choice[stripInstance(r.Attr("id"))] = nodes
+		}
+	})
 	c.Document.each("rsc_location", func(l *Element) {
 		if l.Attr("node") == "" || strings.HasPrefix(l.Attr("score"), "-") {
 			choice[l.Attr("rsc")]++
 		}
 	})
 	top := c.Document.tops()
+	optIn := c.Document.option("symmetric-cluster") == "false"
 	wishes := map[string]int{}
 	c.Document.colocations(func(dependent, _, _, _ string) { wishes[dependent]++ })
 	concerned := map[string]bool{}
 	c.Document.colocations(func(dependent, primary, score, _ string) {
-		if score[0] == '-' && (nodes-choice[dependent] <= 1 || wishes[dependent] > 1) {
+		if score[0] == '-' && (optIn || nodes-choice[dependent] <= 1 || wishes[dependent] > 1) {
 			concerned[top[primary]] = true
 		}
 	})
@@ -120,8 +126,16 @@ func equalCapacities(c Comparison) bool {
 	}
 	var nodes []capacity
 	most := capacity{}
+	resting := map[string]bool{} // transiently
+	c.Document.each("node_state", func(n *Element) {
+		n.each("instance_attributes", func(b *Element) {
+			for _, v := range b.Children {
+				resting[n.Attr("uname")] = resting[n.Attr("uname")] || v.Attr("name") == "standby" || v.Attr("name") == "shutdown"
+			}
+		})
+	})
 	c.Document.each("node", func(n *Element) {
-		if !c.Facts.Online[n.Attr("uname")] {
+		if !c.Facts.Online[n.Attr("uname")] || resting[n.Attr("uname")] || n.has("standby", "on") {
 			return
 		}
 		all := read(n)
@@ -183,4 +197,68 @@ func afterMultiple(c Comparison) bool {
 		}
 	})
 	return c.about(after)
+}
+
+// hostNotRunning: what differs has to do with resources that go by attributes of the
+// hosts of guest nodes, what is placed with those, or what is in their groups.
+func hostNotRunning(c Comparison) bool {
+	top := c.Document.tops()
+	concerned := map[string]bool{}
+	c.Document.each("primitive", func(p *Element) {
+		if p.has("container-attribute-target", "host") {
+			concerned[top[p.Attr("id")]] = true
+		}
+	})
+	c.Document.colocations(func(dependent, primary, _, _ string) {
+		if concerned[top[dependent]] || concerned[top[primary]] {
+			concerned[top[dependent]], concerned[top[primary]] = true, true
+		}
+	})
+	_, guests := c.Document.connections()
+	return len(guests) > 0 && slices.ContainsFunc(c.Lines, func(line string) bool { return concerned[top[stripInstance(strings.Fields(line)[2])]] })
+}
+
+// expiredStop: the reference leaves alone what failed to stop for good, on nodes
+// that cannot be fenced, though that has expired.
+func expiredStop(c Comparison) bool {
+	failed := map[string]bool{}
+	c.Document.each("lrm_resource", func(r *Element) {
+		for _, op := range r.Children {
+			if rc := op.Attr("rc-code"); op.Attr("operation") == "stop" && rc >= "2" && rc <= "5" && len(rc) == 1 {
+				failed[stripInstance(r.Attr("id"))] = true
+			}
+		}
+	})
+	return len(failed) > 0 && !slices.ContainsFunc(c.Lines, func(line string) bool { return !failed[stripInstance(strings.Fields(line)[2])] })
+}
+
+// changedDevice: all that differs is that the reference fences nodes that were
+// unfenced by a device that is defined in another way now.
+func changedDevice(c Comparison) bool {
+	unfenced := map[string]bool{}
+	c.Document.each("node_state", func(n *Element) {
+		n.each("nvpair", func(v *Element) {
+			unfenced[n.Attr("uname")] = unfenced[n.Attr("uname")] || v.Attr("name") == "#digests-all"
+		})
+	})
+	return !slices.ContainsFunc(c.Lines, func(line string) bool {
+		words := strings.Fields(line)
+		return words[0] != "-" || words[1] != "fence" || !unfenced[words[2]]
+	})
+}
+
+// rehearsedMigration: the decisions are the same, but for what the rehearsal makes
+// of a live migration that is half done.
+func rehearsedMigration(c Comparison) bool {
+	migrating := map[string]bool{}
+	c.Document.each("lrm_rsc_op", func(op *Element) {
+		if op.Attr("operation") == "migrate_to" {
+			id, _, _ := strings.Cut(op.Attr("operation_key"), "_migrate_to_")
+			migrating[stripInstance(id)] = true
+		}
+	})
+	return !slices.ContainsFunc(c.Lines, func(line string) bool {
+		words := strings.Fields(line)
+		return words[0] != "state" || !migrating[stripInstance(words[2])]
+	})
 }

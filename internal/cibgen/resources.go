@@ -121,7 +121,9 @@ func (g *generator) primitive(prefix, class, provider, kind string, params [][2]
 		p.migrates = true
 		meta = append(meta, [2]string{"allow-migrate", "true"})
 	}
-	if g.maybe(2, "container-attribute-target") {
+	// crm_simulate 2.1.5 asks where a guest's creator runs, not where it will run.
+	if g.chance(2) && g.serial%5 == 0 {
+		g.feature("container-attribute-target")
 		meta = append(meta, [2]string{"container-attribute-target", "host"})
 	}
 	block := g.pairs("meta_attributes", meta)

@@ -97,6 +97,9 @@ func (rn *run) applyChange(r *resource, n *node, e *cluster.HistoryEntry) bool {
 	case change == digestSame:
 		return false
 	case change == digestRestart && e.IntervalMS > 0:
+		if r.configuredOperation(e.Operation, e.IntervalMS, false).duplicate {
+			return true // neither of the two is scheduled
+		}
 		// Only the operation itself, wherever it runs: what the start depends on is
 		// compared with the start's own entry.
 		rn.newAction(r, e.Operation, e.IntervalMS, nil, false)
@@ -106,7 +109,7 @@ func (rn *run) applyChange(r *resource, n *node, e *cluster.HistoryEntry) bool {
 		rn.triggerUnfencing(r, n, "device parameters changed", nil)
 		rn.newAction(r, e.Operation, e.IntervalMS, n, true).reschedule = true
 	case e.RestartDigest != "":
-		rn.triggerUnfencing(r, nil, "device parameters changed", nil)
+		rn.triggerUnfencing(r, n, "device parameters changed", nil)
 		rn.reload(r, n)
 	default:
 		rn.forceAgain(r, n, e)

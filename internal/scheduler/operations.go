@@ -190,6 +190,9 @@ func (rn *run) failurePolicy(r *resource, task string, interval int64, n *node) 
 			}
 		}
 	}
+	if r.isConnection && !r.managed && r.container == nil && task != taskStart && !(task == taskMonitor && interval == 0) {
+		return failStop // whatever is configured
+	}
 	isStop := task == taskStop
 	switch text {
 	case "ignore", "nothing":
