@@ -212,6 +212,9 @@ func (w *World) recover() time.Duration {
 func (w *World) quiet(since time.Duration) bool {
 	d := cluster.Detection{Preset: w.shape.Preset}
 	held := w.now-since <= 10*d.Resolve().DeadTime
+	if w.now-since <= fencingTimeout+2*fenceSlack && w.awaitsFormerCall() {
+		return false
+	}
 	for _, h := range w.hosts {
 		if held && !h.linked() {
 			return false
@@ -237,6 +240,21 @@ func (w *World) quiet(since time.Duration) bool {
 		}
 	}
 	return true
+}
+
+// awaitsFormerCall tells whether people have said that a lost life is over while a fence
+// device was being called for it, and its successor waits: where the leader is a new one
+// it admits it only when a call of the former one can last no longer.
+func (w *World) awaitsFormerCall() bool {
+	leader := w.leader()
+	if leader == nil || leader.daemon.state == nil {
+		return false
+	}
+	s := leader.daemon.state
+	return slices.ContainsFunc(s.Fencings, func(f cluster.Fencing) bool {
+		m := s.Member(f.Target.Node)
+		return f.Result == "confirmed" && f.Action != "on" && f.Caller != "" && m != nil && m.State == cluster.NodeFenced && m.Incarnation.Boot == f.Target.Boot
+	})
 }
 
 // linked tells whether every link to a peer whose daemon runs counts for h's daemon.

@@ -218,14 +218,21 @@ func (w *World) show(h *Host, s *cluster.State) {
 }
 
 // radius shows the truth how many are fenced at once when the newest state begins
-// one more fencing that no administrator asked for.
+// one more fencing that no administrator asked for. Whom an administrator wants fenced
+// does not count: if that fails it is tried again, and that is still their wish.
 func (w *World) radius(h *Host, s *cluster.State) {
 	var hosts []string
 	begun := false
 	for i := range s.Members {
 		m := &s.Members[i]
+		ofLife := func(f cluster.Fencing) bool {
+			return f.Target.Node == m.Name && f.Target.Boot == m.Incarnation.Boot && f.Action != "on"
+		}
+		if slices.ContainsFunc(s.Fencings, func(f cluster.Fencing) bool { return ofLife(f) && f.Requested != "" }) {
+			continue
+		}
 		counts := func(f cluster.Fencing) bool {
-			if f.Target.Node != m.Name || f.Target.Boot != m.Incarnation.Boot || f.Action == "on" || f.Requested != "" {
+			if !ofLife(f) {
 				return false
 			}
 			begun = begun || f.Open() && f.ID > w.fencing
