@@ -243,17 +243,18 @@ func (w *World) quiet(since time.Duration) bool {
 }
 
 // awaitsFormerCall tells whether people have said that a lost life is over while a fence
-// device was being called for it, and its successor waits: where the leader is a new one
-// it admits it only when a call of the former one can last no longer.
+// device was being called for it, and its successor waits: a leader that was not the
+// one then admits it only when a call of the former one can last no longer.
 func (w *World) awaitsFormerCall() bool {
-	leader := w.leader()
-	if leader == nil || leader.daemon.state == nil {
-		return false
-	}
-	s := leader.daemon.state
-	return slices.ContainsFunc(s.Fencings, func(f cluster.Fencing) bool {
-		m := s.Member(f.Target.Node)
-		return f.Result == "confirmed" && f.Action != "on" && f.Caller != "" && m != nil && m.State == cluster.NodeFenced && m.Incarnation.Boot == f.Target.Boot
+	return slices.ContainsFunc(w.hosts, func(h *Host) bool {
+		if h.daemon == nil || h.daemon.state == nil {
+			return false
+		}
+		s := h.daemon.state
+		return slices.ContainsFunc(s.Fencings, func(f cluster.Fencing) bool {
+			m := s.Member(f.Target.Node)
+			return f.Result == "confirmed" && f.Action != "on" && f.Caller != "" && m != nil && m.State == cluster.NodeFenced && m.Incarnation.Boot == f.Target.Boot
+		})
 	})
 }
 
