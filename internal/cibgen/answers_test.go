@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strconv"
 	"testing"
 )
 
@@ -25,32 +26,35 @@ type answer struct {
 	Aborted  string // how crm_simulate gave up, or ""
 }
 
-// openAnswers reads the file, if it exists, and keeps there what is asked from now
-// on; without a name nothing is kept.
+// openAnswers reads what earlier runs kept under that name, and keeps there what is
+// asked from now on; without a name nothing is kept.
 func openAnswers(t *testing.T, name string) *answers {
 	a := &answers{known: map[[sha256.Size]byte]answer{}}
 	if name == "" {
 		return a
 	}
-	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = file.Close() }) // each answer was written when it came
-	for in := gob.NewDecoder(file); ; {
-		var one answer
-		if err := in.Decode(&one); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			t.Fatalf("read %s: %v", name, err)
+	for part := 1; ; part++ { // each run makes one, NAME.1 and so on
+		file, err := os.OpenFile(name+"."+strconv.Itoa(part), os.O_RDWR|os.O_CREATE, 0o644)
+		if err != nil {
+			t.Fatal(err)
 		}
-		a.known[one.Document] = one
+		t.Cleanup(func() { _ = file.Close() }) // each answer was written when it came
+		before := len(a.known)
+		for in := gob.NewDecoder(file); ; {
+			var one answer
+			err := in.Decode(&one)
+			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) { // the run may have been ended
+				break
+			} else if err != nil {
+				t.Fatalf("read %s: %v", file.Name(), err)
+			}
+			a.known[one.Document] = one
+		}
+		if len(a.known) == before {
+			a.out = gob.NewEncoder(file)
+			return a
+		}
 	}
-	if len(a.known) > 0 {
-		return a // complete: another run keeps its own
-	}
-	a.out = gob.NewEncoder(file)
-	return a
 }
 
 // of is crm_simulate's answer to a document.

@@ -183,10 +183,11 @@ func (e *Element) has(name, value string) bool {
 // circleThroughGuest: a resource that creates a guest is ordered after, or placed
 // with, something that could run in the guest, and what differs has to do with that.
 func circleThroughGuest(c Comparison) bool {
-	guests := map[string]string{} // guest nodes by the resources that create them
+	guests := map[string]string{} // guest nodes by the resources that create them, and by their groups
+	top := c.Document.tops()
 	c.Document.each("primitive", func(p *Element) {
 		for name := range p.guests() {
-			guests[p.Attr("id")] = name
+			guests[p.Attr("id")], guests[top[p.Attr("id")]] = name, name
 		}
 	})
 	var inCircle []string
@@ -313,9 +314,13 @@ func dependentsOfGroup(c Comparison) bool {
 }
 
 // startedBeforeStopped: the reference starts members of groups of which a later
-// member could not be stopped, or must not be.
+// member could not be stopped, or must not be, or is where nothing can be done.
 func startedBeforeStopped(c Comparison) bool {
 	failed := map[string]bool{}
+	for where := range c.Facts.Active {
+		id, node, _ := strings.Cut(where, " ")
+		failed[id] = failed[id] || !c.Facts.Online[node]
+	}
 	c.Document.each("lrm_rsc_op", func(op *Element) {
 		if op.Attr("operation") == "stop" && op.Attr("rc-code") != "0" {
 			id, _, _ := strings.Cut(op.Attr("operation_key"), "_stop_")

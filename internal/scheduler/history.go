@@ -90,7 +90,7 @@ func (rn *run) applyChange(r *resource, n *node, e *cluster.HistoryEntry) bool {
 		if rn.options.cancelRemoved {
 			rn.cancelFromHistory(r, n, e, "orphan")
 		}
-		return rn.options.cancelRemoved
+		return true
 	}
 	change := rn.compareDigests(r, n, e)
 	switch {
