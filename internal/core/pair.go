@@ -22,7 +22,11 @@ type pairing struct {
 	// and synced since this daemon began, or that this node made as sole voter.
 	seen uint64
 	conf uint64 // index of the configuration last looked at
-	sole bool   // it had this node as the only voter
+	// held is how long the other one's log was when it first reported conf, while one
+	// of the two led: so much may have been committed by the voters of before, without
+	// this node. Zero: no such report yet.
+	held position
+	sole bool // it had this node as the only voter
 
 	vote   *fencing.Coordinator
 	open   []cluster.Fencing // votes under way, by target
@@ -35,6 +39,9 @@ type pairing struct {
 
 	force *forcing
 }
+
+// position is the end of a log.
+type position struct{ term, index uint64 }
 
 // localFence marks the ids of calls that belong to a vote.
 const localFence = uint64(1) << 62
@@ -66,13 +73,23 @@ func (c *Core) followVoters() {
 		if p.sole && c.raft.Leads() {
 			p.seen = at
 		}
-		p.conf, p.sole = at, c.soleVoter()
+		p.conf, p.sole, p.held = at, c.soleVoter(), position{}
 	}
 	if m := c.other(); m != nil {
 		v := c.peer(m.Name)
-		if v.Heard && v.Packet.Lineage == c.identity.Lineage.ID && v.Packet.RaftID == m.RaftID && v.Packet.Voters >= p.conf && c.namesUs(&v.Packet) {
-			p.seen = p.conf
+		led := v.Packet.Leader != 0 && (v.Packet.Leader == m.RaftID || v.Packet.Leader == c.identity.RaftID)
+		if v.Heard && (led || mutant.Is("vote without what the voters of before had committed")) && v.Packet.Lineage == c.identity.Lineage.ID && v.Packet.RaftID == m.RaftID && v.Packet.Voters >= p.conf && c.namesUs(&v.Packet) {
+			if p.held == (position{}) {
+				p.held = position{v.Packet.LastTerm, v.Packet.LastIndex}
+			}
 		}
+	}
+	// A log that is as new by Raft's order has all that was committed in the other
+	// (Raft paper, 5.4); what is committed after the report needs this node.
+	index, term := c.raft.Last()
+	newer := term > p.held.term || term == p.held.term && index >= p.held.index
+	if p.held != (position{}) && (newer || mutant.Is("vote without what the voters of before had committed")) {
+		p.seen = p.conf
 	}
 }
 

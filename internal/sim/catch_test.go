@@ -28,6 +28,7 @@ func TestScenariosCatch(t *testing.T) {
 		{"TestPairWithoutFencing", "time is the vote of a pair"},
 		{"TestPairWithoutFencing", "without a device silence is the vote"},
 		{"TestLeaveIsNoVote", "without a device silence is the vote"},
+		{"TestWhatTheVotersOfBeforeCommitted", "vote without what the voters of before had committed"},
 		{"TestFiveToOne", "vote though the other may not know the voters"},
 		{"TestTwinSoleVoters", "a sole voter boots and leads"},
 		{"TestTwinByForce", "a sole voter boots and leads"},

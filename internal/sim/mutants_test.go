@@ -44,6 +44,7 @@ var mutants = []struct {
 	{name: "vote with a change of voters under way", rule: "6"},
 	{name: "say that voters are synced when they are applied", rule: "6"},
 	{name: "vote though the other may not know the voters", rule: "6"},
+	{name: "vote without what the voters of before had committed", rule: "6"},
 	{name: "vote though conditions have changed", rule: "6"},
 	{name: "a failed fencing is a vote", rule: "6"},
 	{name: "a device that leaves the boot alive is a vote", rule: "6"},

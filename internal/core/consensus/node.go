@@ -239,6 +239,11 @@ func (n *Node) IsVoter(id uint64) bool {
 	return slices.Contains(n.conf.GetVoters(), id) || slices.Contains(n.conf.GetVotersOutgoing(), id)
 }
 
+// pair tells whether this node is one of two voters.
+func (n *Node) pair() bool {
+	return len(n.conf.GetVoters()) == 2 && len(n.conf.GetVotersOutgoing()) == 0 && slices.Contains(n.conf.GetVoters(), n.id)
+}
+
 // HasQuorum tells whether those that has accepts are a majority of the applied
 // configuration (of both halves of a joint one).
 func (n *Node) HasQuorum(has func(id uint64) bool) bool {
@@ -315,7 +320,16 @@ func (n *Node) SnapshotFailed(id uint64) { n.raw.ReportSnapshot(id, raft.Snapsho
 
 // Step takes a message of another node. Messages that the group's present state
 // makes meaningless are dropped.
+//
+// One of two voters votes for nobody but the other: a former voter that has yet to
+// learn that it is none could be elected by its vote, and commit what the other has
+// not (rule 6). A newer configuration is in the log of both, and nodes tell each
+// other what is committed.
 func (n *Node) Step(m *raftpb.Message) error {
+	asks := m.GetType() == raftpb.MsgVote || m.GetType() == raftpb.MsgPreVote
+	if asks && n.pair() && !n.IsVoter(m.GetFrom()) {
+		return nil
+	}
 	if err := n.raw.Step(m); err != nil && !errors.Is(err, raft.ErrStepPeerNotFound) && !errors.Is(err, raft.ErrProposalDropped) {
 		return fmt.Errorf("step %s of %x: %w", m.GetType(), m.GetFrom(), err)
 	}
