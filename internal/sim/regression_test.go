@@ -82,3 +82,23 @@ func TestRegressionSeeds(t *testing.T) {
 		})
 	}
 }
+
+// TestRegressionWholeSeeds runs whole seeds of three minutes, with all that the mix has
+// by now.
+func TestRegressionWholeSeeds(t *testing.T) {
+	for _, r := range []struct {
+		seed uint64
+		name string
+	}{
+		{60004108, "people confirm a life for which a former leader has a fence device called: its successor waits"},
+		{61000438, "what an administrator wants fenced is tried again"},
+		{61009729, "a node is lost of three voters, which are two soon after: time does not count any more"},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			t.Parallel()
+			for _, b := range Run(r.seed, Options{Length: 3 * time.Minute}).Breaches {
+				t.Errorf("seed %d: %v", r.seed, b)
+			}
+		})
+	}
+}

@@ -261,13 +261,13 @@ func (w *World) followLost(s *cluster.State) {
 	}
 	for i := range s.Members {
 		m := &s.Members[i]
-		if m.State != cluster.NodeLost {
+		if m.State != cluster.NodeLost || voters < 3 { // of two voters none has to stop for time alone
 			delete(w.lost, m.Name)
 			continue
 		}
 		old, known := w.lost[m.Name]
 		known = known && old.who == m.Incarnation
-		if span := m.Lease + m.WatchdogTimeout; !known && m.WatchdogTimeout > 0 && voters > 2 && (w.shape.NoQuorum == "" || w.shape.NoQuorum == "fence") {
+		if span := m.Lease + m.WatchdogTimeout; !known && m.WatchdogTimeout > 0 && (w.shape.NoQuorum == "" || w.shape.NoQuorum == "fence") {
 			i, now := m.Incarnation, loss{m.Incarnation, w.now}
 			w.lost[m.Name] = now
 			w.after(span+span/50+time.Second, func() {
