@@ -22,6 +22,17 @@ func (rn *run) expandReference(id string) (ids []string, plain bool) {
 	return rn.tags[id], false
 }
 
+// elsewhere tells whether id, of which this slice has nothing, means something in
+// the whole run.
+func (rn *run) elsewhere(id string) bool {
+	if rn.whole == nil {
+		return false
+	}
+	here, _ := rn.expandReference(id)
+	all, _ := rn.whole.expandReference(id)
+	return len(here) == 0 && len(all) > 0
+}
+
 // expandSets returns the sets with every template and tag in them replaced, in
 // place, by what it means, and references to other sets resolved.
 func (rn *run) expandSets(sets []cluster.ResourceSet) []cluster.ResourceSet {

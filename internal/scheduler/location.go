@@ -133,7 +133,7 @@ func (rn *run) readLocation(c *cluster.Location) {
 	case c.Resource != "":
 		ids, _ := rn.expandReference(c.Resource)
 		for _, id := range ids {
-			if !rn.newLocation(c, rn.constraintResource(id), c.Role, "", nil) {
+			if !rn.elsewhere(id) && !rn.newLocation(c, rn.constraintResource(id), c.Role, "", nil) {
 				return
 			}
 		}
@@ -146,7 +146,7 @@ func (rn *run) readLocation(c *cluster.Location) {
 			role = c.Role
 		}
 		for _, id := range s.Resources {
-			if !rn.newLocation(c, rn.constraintResource(id), role, s.Score, nil) {
+			if !rn.elsewhere(id) && !rn.newLocation(c, rn.constraintResource(id), role, s.Score, nil) {
 				return
 			}
 		}

@@ -316,8 +316,11 @@ func (m *memory) takeFacts(r *resource) (c factChange) {
 		f.priority != r.priority || f.requires != r.requires || f.partialSource != source || !maps.Equal(f.meta, r.meta)
 
 	if c.scores {
-		m.run.rescore(f, false)
-		m.run.forgetEffects(f)
+		m.run.byID[r.id].each(func(r *resource) { // what a group likes is asked of its members, too
+			f := &m.facts[r.index]
+			m.run.rescore(f, false)
+			m.run.forgetEffects(f)
+		})
 	}
 	f.allowed, f.discovery, f.exclusive = r.allowed.clone(), r.discovery, r.exclusive
 	f.active, f.known, f.role, f.nextRole = active, r.known, r.role, r.nextRole

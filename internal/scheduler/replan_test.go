@@ -207,6 +207,95 @@ func TestReplanFollows(t *testing.T) {
 	}
 }
 
+// TestReplanEditedGroup edits where a group likes to be, of which a later member is
+// colocated with something that is placed before the group.
+func TestReplanEditedGroup(t *testing.T) {
+	p := plain(2, 1)
+	p.config.Resources = append(p.config.Resources, cluster.Resource{ID: "group", Kind: cluster.Group, Children: []cluster.Resource{service("a", false), service("b", false)}})
+	p.config.Colocations = []cluster.Colocation{{ID: "c", Resource: "b", With: "r00000", Score: "INFINITY"}}
+	p = p.steady(t)
+	planner := scheduler.NewEagerPlanner()
+	for _, node := range []string{"node0001", "node0002", "node0001"} {
+		config := *p.config
+		config.Locations = []cluster.Location{{ID: "move", Resource: "group", Node: node, Score: "500000"}}
+		moved := problem{&config, p.status}
+		got, err := planner.Schedule(moved.config, moved.status, moment, scheduler.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := moved.schedule(t); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %s", node, difference(got, want))
+		}
+	}
+	if planner.Reused() != 2 {
+		t.Errorf("%d plans made from the one before", planner.Reused())
+	}
+}
+
+// TestReplanLocationOfSet stops one member of a set that a location constraint
+// names, of which the others have no part in the plan.
+func TestReplanLocationOfSet(t *testing.T) {
+	p := plain(3, 6)
+	p.config.Locations = []cluster.Location{{ID: "l", Node: "node0002", Score: "100", Sets: []cluster.ResourceSet{{ID: "s", Resources: []string{"r00000", "r00001", "r00002"}}}}}
+	p = p.steady(t)
+	planner := scheduler.NewEagerPlanner()
+	for _, operation := range []string{"start", "stop"} {
+		status, err := rehearsal.AddResult(p.config, p.status, rehearsal.Result{Resource: "r00002", Node: "node0002", Operation: operation}, moment)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.status = status
+		got, err := planner.Schedule(p.config, p.status, moment, scheduler.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := p.schedule(t); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %s", operation, difference(got, want))
+		}
+	}
+	if planner.Reused() != 1 {
+		t.Errorf("%d plans made from the one before", planner.Reused())
+	}
+}
+
+// TestReplanWholeWhere makes a service fail where a whole plan is needed to tell
+// what follows, and where it is not.
+func TestReplanWholeWhere(t *testing.T) {
+	for _, each := range []struct {
+		first, then string
+		reused      int
+	}{{"start", "start", 1}, {"promote", "start", 1}, {"stop", "", 1}, {"stop", "start", 0}, {"start", "stop", 0}} {
+		p := plain(3, 12)
+		p.config.Orders = []cluster.Order{{ID: "o", First: "r00000", Then: "r00001", FirstAction: each.first, ThenAction: each.then}}
+		p = p.steady(t)
+		planner := scheduler.NewEagerPlanner()
+		if _, err := planner.Schedule(p.config, p.status, moment, scheduler.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		x := rehearsal.Result{Resource: "r00000", Operation: "monitor", Interval: 10 * time.Second, RC: 7}
+		for _, place := range p.schedule(t).Placements {
+			if place.Resource == x.Resource {
+				x.Node = place.Node
+			}
+		}
+		status, err := rehearsal.AddResult(p.config, p.status, x, moment)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.status = status
+		got, err := planner.Schedule(p.config, p.status, moment, scheduler.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := p.schedule(t); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s, then %s: %s", each.first, each.then, difference(got, want))
+		}
+		if planner.Reused() != each.reused {
+			t.Errorf("%s, then %s: %d plans made from the one before", each.first, each.then, planner.Reused())
+		}
+	}
+}
+
 func (c *changing) run(t *testing.T, name string) (reused, plans int) {
 	t.Helper()
 	planner := scheduler.NewEagerPlanner()
