@@ -309,7 +309,7 @@ func (m *memory) moved(p *part, rn *run, d *difference) (units []int, ok bool) {
 // stirred returns the neighbours that a finished slice leaves no longer at rest.
 // It is not ok if there is more to it: fencing, or probes, whose order can follow
 // from what is not in the slice; or notifications that something waits for, or
-// something that several clones require, since which reason is found first can
+// something that several others require, since which reason is found first can
 // follow from more, too.
 func (m *memory) stirred(p *part, rn *run) (units []int, ok bool) {
 	if rn.dated || !m.sameNodes(rn) {
@@ -326,7 +326,7 @@ func (m *memory) stirred(p *part, rn *run) (units []int, ok bool) {
 			return nil, false
 		}
 		unit := m.unitOf[m.run.byID[a.resource.id].index]
-		if !a.atRest() && (a.resource.notify && a.resource.isClone() && len(m.followers[unit]) > 0 || a.followsClones()) {
+		if !a.atRest() && (a.resource.notify && a.resource.isClone() && len(m.followers[unit]) > 0 || a.followsSeveral()) {
 			return nil, false
 		}
 		if !p.affected[unit] && !a.atRest() {
@@ -351,18 +351,21 @@ func (m *memory) stirred(p *part, rn *run) (units []int, ok bool) {
 	return units, true
 }
 
-// followsClones tells whether several clones require a.
-func (a *action) followsClones() bool {
+// followsSeveral tells whether several other top-level resources require a.
+func (a *action) followsSeveral() bool {
 	var one *resource
 	for _, o := range a.before {
-		r := o.first.resource
-		if r == nil || !r.isClone() || r == a.resource.top() || o.first.optional || !o.kind.has(relImply) {
+		if o.first.resource == nil || o.first.optional || !o.kind.has(relImply) {
 			continue
 		}
-		if one != nil && one != r {
+		top := o.first.resource.top()
+		if top == a.resource.top() {
+			continue
+		}
+		if one != nil && one != top {
 			return true
 		}
-		one = r
+		one = top
 	}
 	return false
 }
