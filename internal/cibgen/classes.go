@@ -66,9 +66,15 @@ func ClassOf(c Comparison) string {
 }
 
 // shuffledInstances: the reference exchanges instances of an anonymous clone, or
-// moves an instance of a clone, or a bundle's container, that we leave or start elsewhere.
+// moves an instance of a clone, or a bundle's container or only its address, that we
+// leave or start elsewhere.
 func shuffledInstances(c Comparison) bool {
-	return c.Facts.Shuffled || slices.ContainsFunc(c.Facts.Moved, func(action string) bool { return slices.Contains(c.Lines, "- "+action) })
+	address := slices.ContainsFunc(c.Lines, func(line string) bool {
+		words := strings.Fields(line)
+		return words[0] == "-" && words[1] == "stop" && strings.Contains(words[2], "-ip-") &&
+			slices.ContainsFunc(c.Lines, func(other string) bool { return strings.HasPrefix(other, "- start "+words[2]+" ") })
+	})
+	return address || c.Facts.Shuffled || slices.ContainsFunc(c.Facts.Moved, func(action string) bool { return slices.Contains(c.Lines, "- "+action) })
 }
 
 // tooManyInstances: the reference has more instances of a clone active on a node
