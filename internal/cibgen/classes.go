@@ -50,6 +50,7 @@ var Classes = []struct {
 	{"expired-stop", expiredStop},
 	{"changed-device", changedDevice},
 	{"rehearsed-migration", rehearsedMigration},
+	{"unique-by-part", uniqueByPart},
 }
 
 // ClassOf names the class of a difference, "" if there is none or it is not known.

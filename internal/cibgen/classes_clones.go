@@ -139,3 +139,17 @@ func withContainer(c Comparison) bool {
 	})
 	return c.about(after)
 }
+
+// uniqueByPart: all that differs is that the reference looks after what is stopped
+// of a clone that is unique but for a part that cannot be.
+func uniqueByPart(c Comparison) bool {
+	parts := map[string]bool{}
+	c.Document.each("clone", func(e *Element) {
+		mixed := false
+		e.each("primitive", func(p *Element) { mixed = mixed || p.Attr("class") == "lsb" || p.Attr("class") == "systemd" })
+		if mixed && e.has("globally-unique", "true") {
+			e.each("primitive", func(p *Element) { parts[p.Attr("id")] = true })
+		}
+	})
+	return onlyReference(c.Lines, parts, "monitor")
+}

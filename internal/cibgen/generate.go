@@ -108,7 +108,19 @@ func Generate(seed uint64, limits Limits) Case {
 	g.makeResources(budget)
 	g.makeConstraints()
 	g.makeHistory()
+	g.feature("nodes " + size(len(g.nodes)))
+	g.feature("services " + size(len(g.prims)))
 	return Case{g.document(), g.features}
+}
+
+// size tells how many there are, roughly.
+func size(n int) string {
+	for _, limit := range []int{2, 4, 8, 16, 32} {
+		if n <= limit {
+			return "up to " + strconv.Itoa(limit)
+		}
+	}
+	return "over 32"
 }
 
 // skewed is below n, small numbers more often.
