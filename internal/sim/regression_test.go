@@ -92,6 +92,7 @@ func TestRegressionWholeSeeds(t *testing.T) {
 	}{
 		{60004108, "people confirm a life for which a former leader has a fence device called: its successor waits"},
 		{61000438, "what an administrator wants fenced is tried again"},
+		{80004294, "an order is refused while one of an earlier leader for the same service is still under way"},
 		{61009729, "a node is lost of three voters, which are two soon after: time does not count any more"},
 	} {
 		t.Run(r.name, func(t *testing.T) {

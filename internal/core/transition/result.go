@@ -22,7 +22,8 @@ func (e *Engine) Result(now event.Time, from cluster.Incarnation, r event.OrderR
 	}
 	e.proposed[from] = proposal{call: max(e.proposed[from].call, r.Entry.CallID), at: now.Mono}
 	op := &r.Operation
-	if at := e.at(from.Node, op.Instance); e.busy[at] == op.Action {
+	_, followed := e.orders[r.Number] // that it was refused, say, is no end of what an earlier leader ordered
+	if at := e.at(from.Node, op.Instance); e.busy[at] == op.Action && !followed {
 		delete(e.busy, at) // the result of something before it says nothing of its end
 	}
 

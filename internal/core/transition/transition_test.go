@@ -602,3 +602,24 @@ func TestARefusedLoweringIsAskedForAgain(t *testing.T) {
 		t.Errorf("the promoted role was not given back: %+v", g)
 	}
 }
+
+// A start that an earlier leader ordered is under way. One of this leader is refused at
+// once: the grant stays, since the first may still make its resource active.
+func TestARefusedOrderDoesNotEndAnEarlierOne(t *testing.T) {
+	l := newLeader(t, "a", "b")
+	l.commit(cluster.Command{Grant: &cluster.GrantChange{Grants: []cluster.Grant{{Instance: "web", Role: "Started", Holders: []cluster.Incarnation{inc("a")}}}}})
+	l.e.Reported(l.now, inc("a"), &cluster.Report{Running: []cluster.Running{{Instance: "web", InFlight: "start"}}}, 0)
+	l.begin(act("start", "web", "a"))
+	o := l.sent["a:web.start"]
+	l.calls["a"]++
+	refused := cluster.HistoryEntry{Operation: "start", CallID: l.calls["a"], RC: 1, Status: 1, TransitionKey: o.Operation.TransitionKey}
+	l.e.Result(l.now, inc("a"), event.OrderResult{Number: o.Number, Operation: o.Operation, Result: event.Result{Code: 1, Status: 1}, Entry: refused})
+	l.take()
+	l.now.Mono += abortWait
+	l.e.Tick(l.now)
+	l.take()
+	l.begin(act("start", "fs", "b"))
+	if l.s.GrantFor("web", "a") == nil {
+		t.Errorf("web may become active on a without a grant: %v", l.log)
+	}
+}
