@@ -77,10 +77,15 @@ func (p *peer) dropOld(now time.Duration) {
 	p.forget(n)
 }
 
-// forget drops the first n of the queue. Callers hold mu.
+// forget drops the first n of the queue. What is dropped is not waited for: else the
+// next life of a peer that was off would be told of a stream that stands still, and
+// would say that it does not hear us, so that nobody connects. Callers hold mu.
 func (p *peer) forget(n int) {
 	p.queue = slices.Delete(p.queue, 0, n)
 	p.sent = max(p.sent-n, 0)
+	if len(p.queue) == 0 {
+		p.owed = 0
+	}
 }
 
 func (p *peer) setLinks(addresses []netip.AddrPort, up uint8) {
