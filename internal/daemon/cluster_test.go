@@ -202,11 +202,18 @@ func until(t *testing.T, what string, check func() error) {
 
 func leaderOf(t *testing.T, n *node, nodes []*node) *node {
 	t.Helper()
-	s, err := n.client().Status(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return nodes[slices.IndexFunc(nodes, func(m *node) bool { return m.name == s.Leader })]
+	leader := -1
+	until(t, n.name+" knows a leader", func() error {
+		s, err := n.client().Status(context.Background())
+		if err != nil {
+			return err
+		}
+		if leader = slices.IndexFunc(nodes, func(m *node) bool { return m.name == s.Leader }); leader < 0 {
+			return fmt.Errorf("the leader is %q", s.Leader)
+		}
+		return nil
+	})
+	return nodes[leader]
 }
 
 func TestCluster(t *testing.T) {
