@@ -124,20 +124,14 @@ func ticketSwitch(use, short, done, question string, change func(*cluster.Ticket
 		if err != nil {
 			return err
 		}
-		var known []string
-		var found *cluster.Ticket
-		for i := range all {
-			known = append(known, all[i].ID)
-			if all[i].ID == args[0] {
-				found = &all[i].Ticket
-			}
-		}
+		at := slices.IndexFunc(all, func(t ticket) bool { return t.ID == args[0] })
 		switch {
-		case found == nil && len(known) == 0:
+		case len(all) == 0:
 			return usage("there is no ticket %q, nor any other: a ticket block in the configuration makes resources depend on one", args[0])
-		case found == nil:
-			return usage("there is no ticket %q; there are %s", args[0], strings.Join(known, ", "))
+		case at < 0:
+			return usage("there is no ticket %q; there are %s", args[0], strings.Join(ticketNames(all), ", "))
 		}
+		found := &all[at].Ticket
 		if question != "" && !*yes {
 			if err := confirm(cmd, strings.ReplaceAll(question, "TICKET", args[0])); err != nil {
 				return err
@@ -157,11 +151,20 @@ func ticketSwitch(use, short, done, question string, change func(*cluster.Ticket
 }
 
 func completeTickets(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	var names []string
-	if all, err := tickets(cmd.Context()); err == nil && len(args) == 0 {
-		for _, t := range all {
-			names = append(names, t.ID)
-		}
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return names, cobra.ShellCompDirectiveNoFileComp
+	all, err := tickets(cmd.Context())
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return ticketNames(all), cobra.ShellCompDirectiveNoFileComp
+}
+
+func ticketNames(all []ticket) []string {
+	var names []string
+	for _, t := range all {
+		names = append(names, t.ID)
+	}
+	return names
 }

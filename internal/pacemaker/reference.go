@@ -141,7 +141,7 @@ func (r *reader) nodeNames() map[string]bool {
 	walk = func(res []cluster.Resource) {
 		for i := range res {
 			c := &res[i]
-			if c.Agent == (cluster.Agent{Class: "ocf", Provider: "pacemaker", Type: "remote"}) {
+			if c.Agent.IsConnection() {
 				add(c.ID)
 			}
 			for _, set := range c.Meta {
