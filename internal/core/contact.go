@@ -154,12 +154,6 @@ func (c *Core) inContact() bool { return c.leased() || c.keepsAsPair() }
 // them without rule 6, and time is no vote.
 func (c *Core) keepsAsPair() bool { return c.other() != nil && !c.raft.ConfPending() }
 
-// pair tells whether there are two voters and no other.
-func (c *Core) pair() bool {
-	conf := c.raft.Conf()
-	return len(conf.GetVoters()) == 2 && len(conf.GetVotersOutgoing()) == 0
-}
-
 // judgeContact gives up what the policy says when the lease has run out.
 func (c *Core) judgeContact() {
 	k := &c.contact

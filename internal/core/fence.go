@@ -304,7 +304,13 @@ func (c *Core) endOutlived(f *cluster.Fencing) {
 // mayBeCalled tells whether a call that a former leader made, or ordered, for f may
 // still be under way.
 func (c *Core) mayBeCalled(f *cluster.Fencing) bool {
-	return (f.Caller != c.self.Node || c.fencingOlder(f)) && c.now.Mono-c.lead.since < c.longestCall(f) && c.othersMayCall(f)
+	return (f.Caller != c.self.Node || c.fencingOlder(f)) && c.callLasts(f)
+}
+
+// callLasts tells whether a call that was ordered for f before this node led may last
+// until now.
+func (c *Core) callLasts(f *cluster.Fencing) bool {
+	return c.now.Mono-c.lead.since < c.longestCall(f) && c.othersMayCall(f)
 }
 
 // formerMayCall tells whether a fencing of m that people's word has ended was begun
@@ -313,7 +319,7 @@ func (c *Core) formerMayCall(m *cluster.Member) bool {
 	for i := range c.state.Fencings {
 		f := &c.state.Fencings[i]
 		if f.Target.Node == m.Name && f.Target.Boot == m.Incarnation.Boot && f.Action != "on" && f.Result == "confirmed" && f.Caller != "" &&
-			f.ID < c.lead.fences && c.now.Mono-c.lead.since < c.longestCall(f) && c.othersMayCall(f) {
+			f.ID < c.lead.fences && c.callLasts(f) {
 			return true
 		}
 	}

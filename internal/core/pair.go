@@ -54,7 +54,7 @@ type forcing struct {
 
 // other returns the other one of two voters, nil if there are not two.
 func (c *Core) other() *cluster.Member {
-	if !c.pair() || !slices.Contains(c.raft.Conf().GetVoters(), c.identity.RaftID) {
+	if !c.raft.Pair() {
 		return nil
 	}
 	for _, id := range c.raft.Conf().GetVoters() {
@@ -75,20 +75,20 @@ func (c *Core) followVoters() {
 		}
 		p.conf, p.sole, p.held = at, c.soleVoter(), position{}
 	}
-	if m := c.other(); m != nil {
+	careless := mutant.Is("vote without what the voters of before had committed")
+	if m := c.other(); m != nil && p.held == (position{}) {
 		v := c.peer(m.Name)
+		same := v.Packet.Lineage == c.identity.Lineage.ID && v.Packet.RaftID == m.RaftID
 		led := v.Packet.Leader != 0 && (v.Packet.Leader == m.RaftID || v.Packet.Leader == c.identity.RaftID)
-		if v.Heard && (led || mutant.Is("vote without what the voters of before had committed")) && v.Packet.Lineage == c.identity.Lineage.ID && v.Packet.RaftID == m.RaftID && v.Packet.Voters >= p.conf && c.namesUs(&v.Packet) {
-			if p.held == (position{}) {
-				p.held = position{v.Packet.LastTerm, v.Packet.LastIndex}
-			}
+		if v.Heard && same && (led || careless) && v.Packet.Voters >= p.conf && c.namesUs(&v.Packet) {
+			p.held = position{v.Packet.LastTerm, v.Packet.LastIndex}
 		}
 	}
 	// A log that is as new by Raft's order has all that was committed in the other
 	// (Raft paper, 5.4); what is committed after the report needs this node.
 	index, term := c.raft.Last()
 	newer := term > p.held.term || term == p.held.term && index >= p.held.index
-	if p.held != (position{}) && (newer || mutant.Is("vote without what the voters of before had committed")) {
+	if p.held != (position{}) && (newer || careless) {
 		p.seen = p.conf
 	}
 }

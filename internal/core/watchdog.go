@@ -41,6 +41,9 @@ func (c *Core) wantedWatchdog() *cluster.Watchdog {
 // daemon of this boot began goes on. It stays armed until the daemon has stopped everything
 // and ends, or the configuration wants another or none.
 func (c *Core) keepWatchdog() {
+	if c.over {
+		return // the end has said what becomes of it
+	}
 	g := &c.guard
 	now := c.now.Mono
 	wanted := c.wantedWatchdog()

@@ -138,3 +138,23 @@ func TestLeaseStays(t *testing.T) {
 	w.until(10*time.Second, "b is back", func() bool { return w.allOnline(3) })
 	leases(time.Second)
 }
+
+// A node that leaves in an orderly way releases its watchdog, also on a busy host,
+// where it learns that it may go before it has come to feed it.
+func TestWatchdogIsReleasedAtTheEnd(t *testing.T) {
+	c := served()
+	c.Resources = c.Resources[1:]
+	c.Watchdog = &cluster.Watchdog{Device: "/dev/watchdog", Timeout: 2 * time.Second}
+	for _, late := range []time.Duration{0, 100 * time.Millisecond, 500 * time.Millisecond} {
+		w := newWorld(t, c, "a", "b", "c")
+		w.until(10*time.Second, "formed", func() bool { return w.allOnline(3) && w.runsOn("a") })
+		n := w.nodes["b"]
+		n.step(event.Stopping{})
+		w.until(20*time.Second, "it may go", func() bool { return w.member(w.leader(), "b") == cluster.NodeOffline })
+		n.pausedTill = w.now + late
+		w.until(20*time.Second, "it leaves", func() bool { return n.exit != nil })
+		if n.dog != 0 {
+			t.Errorf("b has left, %v late, but its watchdog is armed", late)
+		}
+	}
+}

@@ -15,6 +15,7 @@ import (
 func (l *life) guard(action event.WatchdogAction) {
 	switch action {
 	case event.WatchdogArm:
+		l.released = false
 		l.do(l.armWatchdog)
 	case event.WatchdogFeed:
 		device := l.watchdog.Load()
@@ -26,11 +27,19 @@ func (l *life) guard(action event.WatchdogAction) {
 			l.core.Step(clock.Now(), event.WatchdogState{Armed: true, Timeout: device.Timeout(), Err: err})
 		}
 	case event.WatchdogRelease:
-		if device := l.watchdog.Swap(nil); device != nil {
-			if err := device.Release(); err != nil {
-				l.d.log.Error("the watchdog may reset this host", "error", err)
-			}
-		}
+		l.released = true
+		l.releaseWatchdog()
+	}
+}
+
+// releaseWatchdog disarms the watchdog if it is armed.
+func (l *life) releaseWatchdog() {
+	device := l.watchdog.Swap(nil)
+	if device == nil {
+		return
+	}
+	if err := device.Release(); err != nil {
+		l.d.log.Error("the watchdog may reset this host", "error", err)
 	}
 }
 

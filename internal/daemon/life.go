@@ -52,6 +52,7 @@ type life struct {
 	asks        chan ask
 	schedule    scheduling
 	pace        pace
+	released    bool // the core wants the watchdog released
 	exit        *event.Exit
 	deadline    time.Duration // of the core, on Mono; 0: none
 	armed       time.Duration // the deadline that the timer is set to; 0: none
@@ -121,6 +122,9 @@ func (l *life) close() {
 	}
 	l.runner.Close()
 	l.working.Wait()
+	if l.released {
+		l.releaseWatchdog() // it was being armed when it was to be released
+	}
 	if device := l.watchdog.Load(); device != nil {
 		l.d.closing("watchdog", device.Abandon) // it goes on counting: the next life arms it anew
 	}

@@ -70,6 +70,7 @@ type daemon struct {
 	replies  map[uint64]func(event.Reply)
 	nextID   uint64
 	self     cluster.Incarnation
+	armed    bool   // it has armed the watchdog
 	applied  uint64 // change of voters that it goes by
 	noted    uint64 // ... and that its disk holds, while traps watch
 }

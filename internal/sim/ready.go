@@ -125,6 +125,9 @@ func (h *Host) exited(e *event.Exit) {
 		w.crash(h, w.between(2*time.Second, 15*time.Second))
 		return
 	}
+	if e.Code == 0 && h.stopped && h.daemon.armed {
+		w.truth.Stopped(w.now, h.name, h.bootID(), h.dog.armed)
+	}
 	h.ended()
 	boot := h.boots
 	again := func(d time.Duration) {

@@ -25,7 +25,7 @@ func (h *Host) watchdog(a event.WatchdogAction) {
 	w := h.w
 	switch a {
 	case event.WatchdogArm:
-		h.dog = watchdog{armed: true, fed: w.now}
+		h.dog, h.daemon.armed = watchdog{armed: true, fed: w.now}, true
 		h.watch(h.boots)
 		h.inLife(time.Millisecond, func() {
 			h.daemonStep(event.WatchdogState{Armed: true, Timeout: w.shape.watchdogTimeout()})

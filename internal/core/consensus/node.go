@@ -239,8 +239,8 @@ func (n *Node) IsVoter(id uint64) bool {
 	return slices.Contains(n.conf.GetVoters(), id) || slices.Contains(n.conf.GetVotersOutgoing(), id)
 }
 
-// pair tells whether this node is one of two voters.
-func (n *Node) pair() bool {
+// Pair tells whether this node is one of two voters, and there is no other.
+func (n *Node) Pair() bool {
 	return len(n.conf.GetVoters()) == 2 && len(n.conf.GetVotersOutgoing()) == 0 && slices.Contains(n.conf.GetVoters(), n.id)
 }
 
@@ -327,7 +327,7 @@ func (n *Node) SnapshotFailed(id uint64) { n.raw.ReportSnapshot(id, raft.Snapsho
 // other what is committed.
 func (n *Node) Step(m *raftpb.Message) error {
 	asks := m.GetType() == raftpb.MsgVote || m.GetType() == raftpb.MsgPreVote
-	if asks && n.pair() && !n.IsVoter(m.GetFrom()) {
+	if asks && n.Pair() && !n.IsVoter(m.GetFrom()) {
 		return nil
 	}
 	if err := n.raw.Step(m); err != nil && !errors.Is(err, raft.ErrStepPeerNotFound) && !errors.Is(err, raft.ErrProposalDropped) {

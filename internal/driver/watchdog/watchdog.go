@@ -115,8 +115,12 @@ func disarm(file *os.File) error {
 // "feed" and "release", and goes on counting when the connection ends.
 type socket struct{ conn net.Conn }
 
-// socketTime bounds a write: a watchdog that does not read is as good as none.
-const socketTime = 100 * time.Millisecond
+// Bounds of a write: a watchdog that does not read is as good as none. Feeding is
+// tried again soon; releasing is not.
+const (
+	socketTime  = 100 * time.Millisecond
+	releaseTime = time.Second
+)
 
 func armSocket(path string, timeout time.Duration) (*Device, error) {
 	conn, err := net.DialTimeout("unix", path, time.Second)
@@ -124,20 +128,20 @@ func armSocket(path string, timeout time.Duration) (*Device, error) {
 		return nil, err
 	}
 	s := &socket{conn}
-	if err := s.say(fmt.Sprintf("arm %d", timeout.Milliseconds())); err != nil {
+	if err := s.say(fmt.Sprintf("arm %d", timeout.Milliseconds()), socketTime); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return &Device{impl: s, timeout: timeout}, nil
 }
 
-func (s *socket) say(line string) error {
-	if err := s.conn.SetWriteDeadline(time.Now().Add(socketTime)); err != nil {
+func (s *socket) say(line string, limit time.Duration) error {
+	if err := s.conn.SetWriteDeadline(time.Now().Add(limit)); err != nil {
 		return err
 	}
 	_, err := s.conn.Write([]byte(line + "\n"))
 	return err
 }
 
-func (s *socket) feed() error    { return s.say("feed") }
-func (s *socket) release() error { return s.say("release") }
+func (s *socket) feed() error    { return s.say("feed", socketTime) }
+func (s *socket) release() error { return s.say("release", releaseTime) }
 func (s *socket) close() error   { return s.conn.Close() }

@@ -445,6 +445,14 @@ func (t *Truth) Deadline(at time.Duration, name, boot string) {
 	}
 }
 
+// Stopped: the daemon of a boot of a host has ended in an orderly way; armed tells
+// whether its watchdog still counts. With nothing left to protect it must not.
+func (t *Truth) Stopped(at time.Duration, name, boot string, armed bool) {
+	if armed && t.runs(name, boot) == "" {
+		t.breach(at, "released", "%s has stopped everything and its daemon has ended, but its watchdog counts", name)
+	}
+}
+
 // runs returns a service that is active in a boot of a host, or "".
 func (t *Truth) runs(name, boot string) string {
 	h := t.hosts[name]
