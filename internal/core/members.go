@@ -81,7 +81,7 @@ func (c *Core) join(i cluster.Incarnation, reason string) {
 
 // reviewMember looks at another member.
 func (c *Core) reviewMember(m *cluster.Member, v heartbeat.View) {
-	if m.State != cluster.NodeLost {
+	if m.State != cluster.NodeLost || !c.timeCounts() && !mutant.Is("count the watchdog from before a pair") {
 		delete(c.lead.lostSince, m.Incarnation)
 	}
 	heard := cluster.Incarnation{Node: m.Name, Counter: v.Packet.Counter, Boot: v.Packet.Boot}

@@ -132,16 +132,15 @@ func (c *Core) watchdogChanged(w event.WatchdogState) {
 	}
 }
 
+// timeCounts tells whether a lost node, heard or not, has to stop for time alone: of a
+// pair none has to, and another history may have given it contact. When neither is so any
+// more, time counts anew.
+func (c *Core) timeCounts() bool { return len(c.raft.Conf().GetVoters()) > 2 && !c.frozen() }
+
 // countdown waits for what a lost node's watchdog must have done by then (rule 8):
 // counted from when this leader knows the loss to be committed, on its own clock.
 func (c *Core) countdown(m *cluster.Member) {
-	if len(c.raft.Conf().GetVoters()) < 3 || c.frozen() {
-		// Of a pair none has to stop for time alone, and another history may have given the
-		// node contact. Time counts anew from when neither is so any more.
-		delete(c.lead.lostSince, m.Incarnation)
-		return
-	}
-	if m.WatchdogTimeout <= 0 || m.Lease <= 0 {
+	if !c.timeCounts() || m.WatchdogTimeout <= 0 || m.Lease <= 0 {
 		return
 	}
 	since, known := c.lead.lostSince[m.Incarnation]

@@ -43,6 +43,7 @@ func TestScenariosCatch(t *testing.T) {
 		{"TestWatchdogs", "renew leases without a majority"},
 		{"TestWatchdogs", "give lost nodes contact"},
 		{"TestWatchdogs", "count the lease from receipt"},
+		{"TestTimeCountsAnewAfterAPair", "count the watchdog from before a pair"},
 		{"TestAnswerOfALateFencing", "admit while a fencing is open"},
 		{"TestConfirmWhileHeard", "confirm what is heard"},
 		{"TestPolicies", "without quorum keep everything"},

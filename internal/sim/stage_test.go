@@ -136,6 +136,20 @@ func (s *stage) leader() int {
 	return 0
 }
 
+// owner returns the number of a host that runs something and does not lead: another one
+// does from now on.
+func (s *stage) owner() (n int) {
+	for o := range s.hosts {
+		if len(s.host(o+1).agents.running()) > 0 {
+			n = o + 1
+		}
+	}
+	s.wish(n, event.Request{Transfer: &s.host(n%len(s.hosts) + 1).name})
+	s.await(10, "another one leads", func() bool { return s.leader() > 0 && s.leader() != n })
+	s.pass(2)
+	return n
+}
+
 // member returns what the leader has of a host.
 func (s *stage) member(n int) *cluster.Member {
 	if l := s.leader(); l > 0 && s.host(l).daemon.state != nil {
