@@ -157,143 +157,21 @@ func read(t *testing.T, name string, seed uint64, data []byte, now time.Time) *c
 	return &changing{Rand: rand.New(rand.NewPCG(seed, 1)), problem: problem{&cib.Config, &cib.Status}, now: now}
 }
 
-// TestReplanFollows moves one service of a cluster at rest: what is colocated with
-// it follows, directly, through another, or to keep away from it, and the plan is
-// still made from the one before.
-func TestReplanFollows(t *testing.T) {
-	p := plain(3, 6)
-	for _, c := range [][3]string{{"r00001", "r00000", "INFINITY"}, {"r00002", "r00001", "500"}, {"r00003", "r00002", "-INFINITY"}} {
-		p.config.Colocations = append(p.config.Colocations, cluster.Colocation{ID: c[0] + "-" + c[1], Resource: c[0], With: c[1], Score: c[2]})
+// replan makes the plan for p from the planner's last one, and tells whether it is
+// the same as a whole one.
+func (p problem) replan(t testing.TB, planner *scheduler.Planner, now time.Time, what string) (plan *cluster.Plan, same bool) {
+	t.Helper()
+	whole, err := scheduler.Schedule(p.config, p.status, now, scheduler.Options{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	p = p.steady(t)
-	plan := func(planner *scheduler.Planner, p problem) *cluster.Plan {
-		plan, err := planner.Schedule(p.config, p.status, moment, scheduler.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return plan
+	if plan, err = planner.Schedule(p.config, p.status, now, scheduler.Options{}); err != nil {
+		t.Fatal(err)
 	}
-	at := func(plan *cluster.Plan, id string) string {
-		for _, place := range plan.Placements {
-			if place.Instance == id {
-				return place.Node
-			}
-		}
-		t.Fatalf("no placement of %s", id)
-		return ""
+	if same = reflect.DeepEqual(plan, whole); !same {
+		t.Errorf("%s:\n%s", what, difference(plan, whole))
 	}
-	before := p.schedule(t)
-	to := at(before, "r00003") // from where r00003 has to give way
-	config := *p.config
-	config.Locations = []cluster.Location{{ID: "move", Resource: "r00000", Node: to, Score: "500000"}}
-	moved := problem{&config, p.status}
-
-	planner := scheduler.NewEagerPlanner()
-	plan(planner, p)
-	got, want := plan(planner, moved), moved.schedule(t)
-	if !reflect.DeepEqual(got, want) {
-		t.Error(difference(got, want))
-	}
-	if planner.Reused() != 1 {
-		t.Error("the plan was made as a whole")
-	}
-	for _, id := range []string{"r00000", "r00001", "r00002"} {
-		if at(got, id) != to {
-			t.Errorf("%s goes to %s, not to %s", id, at(got, id), to)
-		}
-	}
-	if at(got, "r00003") == to {
-		t.Errorf("r00003 stays on %s", to)
-	}
-}
-
-// TestReplanEditedGroup edits where a group likes to be, of which a later member is
-// colocated with something that is placed before the group.
-func TestReplanEditedGroup(t *testing.T) {
-	p := plain(2, 1)
-	p.config.Resources = append(p.config.Resources, cluster.Resource{ID: "group", Kind: cluster.Group, Children: []cluster.Resource{service("a", false), service("b", false)}})
-	p.config.Colocations = []cluster.Colocation{{ID: "c", Resource: "b", With: "r00000", Score: "INFINITY"}}
-	p = p.steady(t)
-	planner := scheduler.NewEagerPlanner()
-	for _, node := range []string{"node0001", "node0002", "node0001"} {
-		config := *p.config
-		config.Locations = []cluster.Location{{ID: "move", Resource: "group", Node: node, Score: "500000"}}
-		moved := problem{&config, p.status}
-		got, err := planner.Schedule(moved.config, moved.status, moment, scheduler.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if want := moved.schedule(t); !reflect.DeepEqual(got, want) {
-			t.Errorf("%s: %s", node, difference(got, want))
-		}
-	}
-	if planner.Reused() != 2 {
-		t.Errorf("%d plans made from the one before", planner.Reused())
-	}
-}
-
-// TestReplanLocationOfSet stops one member of a set that a location constraint
-// names, of which the others have no part in the plan.
-func TestReplanLocationOfSet(t *testing.T) {
-	p := plain(3, 6)
-	p.config.Locations = []cluster.Location{{ID: "l", Node: "node0002", Score: "100", Sets: []cluster.ResourceSet{{ID: "s", Resources: []string{"r00000", "r00001", "r00002"}}}}}
-	p = p.steady(t)
-	planner := scheduler.NewEagerPlanner()
-	for _, operation := range []string{"start", "stop"} {
-		status, err := rehearsal.AddResult(p.config, p.status, rehearsal.Result{Resource: "r00002", Node: "node0002", Operation: operation}, moment)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p.status = status
-		got, err := planner.Schedule(p.config, p.status, moment, scheduler.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if want := p.schedule(t); !reflect.DeepEqual(got, want) {
-			t.Errorf("%s: %s", operation, difference(got, want))
-		}
-	}
-	if planner.Reused() != 1 {
-		t.Errorf("%d plans made from the one before", planner.Reused())
-	}
-}
-
-// TestReplanWholeWhere makes a service fail where a whole plan is needed to tell
-// what follows, and where it is not.
-func TestReplanWholeWhere(t *testing.T) {
-	for _, each := range []struct {
-		first, then string
-		reused      int
-	}{{"start", "start", 1}, {"promote", "start", 1}, {"stop", "", 1}, {"stop", "start", 0}, {"start", "stop", 0}} {
-		p := plain(3, 12)
-		p.config.Orders = []cluster.Order{{ID: "o", First: "r00000", Then: "r00001", FirstAction: each.first, ThenAction: each.then}}
-		p = p.steady(t)
-		planner := scheduler.NewEagerPlanner()
-		if _, err := planner.Schedule(p.config, p.status, moment, scheduler.Options{}); err != nil {
-			t.Fatal(err)
-		}
-		x := rehearsal.Result{Resource: "r00000", Operation: "monitor", Interval: 10 * time.Second, RC: 7}
-		for _, place := range p.schedule(t).Placements {
-			if place.Resource == x.Resource {
-				x.Node = place.Node
-			}
-		}
-		status, err := rehearsal.AddResult(p.config, p.status, x, moment)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p.status = status
-		got, err := planner.Schedule(p.config, p.status, moment, scheduler.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if want := p.schedule(t); !reflect.DeepEqual(got, want) {
-			t.Errorf("%s, then %s: %s", each.first, each.then, difference(got, want))
-		}
-		if planner.Reused() != each.reused {
-			t.Errorf("%s, then %s: %d plans made from the one before", each.first, each.then, planner.Reused())
-		}
-	}
+	return plan, same
 }
 
 func (c *changing) run(t *testing.T, name string) (reused, plans int) {
@@ -305,13 +183,10 @@ func (c *changing) run(t *testing.T, name string) (reused, plans int) {
 		} else if c.quiet {
 			c.settle()
 		}
-		whole, err := scheduler.Schedule(c.config, c.status, c.now, scheduler.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		plan, err := planner.Schedule(c.config, c.status, c.now, scheduler.Options{})
-		if err != nil {
-			t.Fatal(err)
+		what := fmt.Sprintf("%s: after %s", name, strings.Join(c.changes, "; "))
+		plan, same := c.replan(t, planner, c.now, what)
+		if !same {
+			return planner.Reused(), step + 1
 		}
 		if step%4 == 0 {
 			scored := scheduler.Options{Scores: true}
@@ -320,12 +195,8 @@ func (c *changing) run(t *testing.T, name string) (reused, plans int) {
 				t.Fatal(err)
 			}
 			if apart := scheduler.ScheduleApart(c.config, c.status, c.now, scored); !reflect.DeepEqual(apart, whole) {
-				t.Errorf("%s: after %s: preferences merged at once, and one by one:\n%s", name, strings.Join(c.changes, "; "), difference(whole, apart))
+				t.Errorf("%s: preferences merged at once, and one by one:\n%s", what, difference(whole, apart))
 			}
-		}
-		if !reflect.DeepEqual(plan, whole) {
-			t.Errorf("%s: after %s:\n%s", name, strings.Join(c.changes, "; "), difference(plan, whole))
-			return planner.Reused(), step + 1
 		}
 		c.plan = plan
 	}
@@ -444,12 +315,17 @@ func (c *changing) instanceFails() string {
 		return "no instance"
 	}
 	x := rehearsal.Result{Resource: at.name, Node: at.node, Operation: "monitor", Interval: 10 * time.Second, RC: []int{1, 7}[c.IntN(2)]}
+	return c.add(x)
+}
+
+// add lets an operation have a result.
+func (c *changing) add(x rehearsal.Result) string {
 	status, err := rehearsal.AddResult(c.config, c.status, x, c.now)
 	if err != nil {
 		return err.Error()
 	}
 	c.status = status
-	return fmt.Sprintf("failure %d of %s on %s", x.RC, at.name, at.node)
+	return fmt.Sprintf("%s_%s_%v on %s: %d", x.Resource, x.Operation, x.Interval, x.Node, x.RC)
 }
 
 // nodeReturns makes all nodes members again.
@@ -502,12 +378,7 @@ func (c *changing) result() string {
 		x.Interval = []time.Duration{0, 10 * time.Second}[c.IntN(2)]
 	}
 	x.RC = []int{0, 0, 0, 1, 7, 5, 8}[c.IntN(7)]
-	status, err := rehearsal.AddResult(c.config, c.status, x, c.now)
-	if err != nil {
-		return err.Error()
-	}
-	c.status = status
-	return fmt.Sprintf("%s_%s_%v on %s: %d", x.Resource, x.Operation, x.Interval, x.Node, x.RC)
+	return c.add(x)
 }
 
 // node returns a node of the status for changing.

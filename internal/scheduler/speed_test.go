@@ -71,6 +71,16 @@ func (p problem) without() problem {
 	return p
 }
 
+// with is p when an operation has had a result.
+func (p problem) with(t testing.TB, x rehearsal.Result) problem {
+	t.Helper()
+	status, err := rehearsal.AddResult(p.config, p.status, x, moment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return problem{p.config, status}
+}
+
 // machines makes nodes that have just come up.
 func machines(n int) ([]cluster.Node, *cluster.Status) {
 	nodes := make([]cluster.Node, n)
@@ -252,20 +262,14 @@ type smallChange struct {
 
 func smallChanges(b *testing.B, quiet problem) []smallChange {
 	result := func(r rehearsal.Result) problem {
-		p := quiet
-		for i := range p.status.Nodes {
-			for _, h := range p.status.Nodes[i].History {
+		for _, n := range quiet.status.Nodes {
+			for _, h := range n.History {
 				if h.ID == r.Resource && slices.ContainsFunc(h.Operations, func(e cluster.HistoryEntry) bool { return e.IntervalMS == 10_000 }) {
-					r.Node = p.status.Nodes[i].Name
+					r.Node = n.Name
 				}
 			}
 		}
-		status, err := rehearsal.AddResult(p.config, p.status, r, moment)
-		if err != nil {
-			b.Fatal(err)
-		}
-		p.status = status
-		return p
+		return quiet.with(b, r)
 	}
 	configured := func(edit func(*cluster.Config)) problem {
 		p := quiet
