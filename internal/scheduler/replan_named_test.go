@@ -1,6 +1,8 @@
 package scheduler_test
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -104,5 +106,29 @@ func TestReplanWholeWhere(t *testing.T) {
 		failure := rehearsal.Result{Resource: "r00000", Node: nodeOf(t, rest, "r00000"), Operation: "monitor", Interval: 10 * time.Second, RC: 7}
 		p.with(t, failure).replan(t, planner, moment, what)
 		reusedOf(t, planner, what, each.reused)
+	}
+}
+
+// TestReplanBlockedGroups makes plans for groups of which each starts after the one
+// before, and the first cannot run. None of them is monitored then, however often
+// propagation comes by: in a slice it comes by in another order.
+func TestReplanBlockedGroups(t *testing.T) {
+	c := &changing{Rand: rand.New(rand.NewPCG(70248, 3)), now: moment, quiet: true}
+	c.problem = layered(c.Rand) // top5 and top8 after top4 after top2 after top1
+	c.run(t, "layered 70248")
+
+	p := plain(2, 0)
+	for i := range 6 {
+		id := fmt.Sprintf("group%d", i)
+		p.config.Resources = append(p.config.Resources, cluster.Resource{ID: id, Kind: cluster.Group, Children: []cluster.Resource{service(id+"a", false), service(id+"b", false)}})
+		if i > 0 {
+			p.config.Orders = append(p.config.Orders, cluster.Order{ID: "o-" + id, First: fmt.Sprintf("group%d", i-1), Then: id})
+		}
+	}
+	for _, n := range p.config.Nodes {
+		p.config.Locations = append(p.config.Locations, cluster.Location{ID: "l-" + n.Name, Resource: "group0", Node: n.Name, Score: "-INFINITY"})
+	}
+	for _, a := range p.schedule(t).Actions {
+		t.Errorf("%s of %s on %s, though group0 runs nowhere", a.Kind, a.Instance, a.Node)
 	}
 }

@@ -188,6 +188,9 @@ func (c *changing) run(t *testing.T, name string) (reused, plans int) {
 		if !same {
 			return planner.Reused(), step + 1
 		}
+		for _, id := range monitoredUnstarted(plan) {
+			t.Errorf("%s: %s is monitored where it is not started", what, id)
+		}
 		if step%4 == 0 {
 			scored := scheduler.Options{Scores: true}
 			whole, err := scheduler.Schedule(c.config, c.status, c.now, scored)
@@ -215,6 +218,31 @@ func difference(got, want *cluster.Plan) string {
 		}
 	}
 	return fmt.Sprintf("%d and %d lines", len(x), len(y))
+}
+
+// monitoredUnstarted lists what a plan monitors on a node where it neither is nor
+// will be started; but for monitors for role Stopped, and of what is not managed.
+func monitoredUnstarted(plan *cluster.Plan) (ids []string) {
+	started := map[string]bool{} // by instance and node
+	blocked := map[string]bool{}
+	for _, p := range plan.Placements {
+		blocked[p.Instance] = p.Blocked
+		for _, n := range p.Current {
+			started[p.Instance+" on "+n] = true
+		}
+	}
+	for i := range plan.Actions {
+		if a := &plan.Actions[i]; a.Kind == scheduler.Start || a.Kind == scheduler.MigrateFrom {
+			started[a.Instance+" on "+a.Node] = true
+		}
+	}
+	for i := range plan.Actions {
+		a := &plan.Actions[i]
+		if a.Kind == scheduler.Monitor && a.ExpectRC != 7 && !blocked[a.Instance] && !started[a.Instance+" on "+a.Node] {
+			ids = append(ids, a.Instance+" on "+a.Node)
+		}
+	}
+	return ids
 }
 
 // change lets one thing happen, sometimes several at once.
