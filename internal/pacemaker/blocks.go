@@ -25,7 +25,7 @@ func (r *reader) attrSet(e *element, spell spelling) cluster.AttrSet {
 	} else {
 		set.ID = r.id(e, kindBlock)
 	}
-	for _, a := range r.doc.attributes(e) {
+	for a := range r.doc.attributes(e) {
 		switch a.name {
 		case "id", "id-ref":
 		case "score":
@@ -63,7 +63,7 @@ func (r *reader) attrSet(e *element, spell spelling) cluster.AttrSet {
 func (r *reader) nvpair(e *element) (cluster.NVPair, bool) {
 	p := cluster.NVPair{}
 	hasValue := false
-	for _, a := range r.doc.attributes(e) {
+	for a := range r.doc.attributes(e) {
 		switch a.name {
 		case "id":
 			p.ID = a.value
@@ -97,7 +97,7 @@ func (r *reader) rule(e *element) cluster.Rule {
 	} else {
 		rule.ID = r.id(e, kindRule)
 	}
-	for _, a := range r.doc.attributes(e) {
+	for a := range r.doc.attributes(e) {
 		switch a.name {
 		case "id", "id-ref":
 		case "boolean-op":
@@ -138,7 +138,7 @@ func (r *reader) rule(e *element) cluster.Rule {
 
 func (r *reader) attributeExpression(e *element) *cluster.AttrExpr {
 	x := &cluster.AttrExpr{ID: r.id(e, kindOther)}
-	for _, a := range r.doc.attributes(e) {
+	for a := range r.doc.attributes(e) {
 		switch a.name {
 		case "id":
 		case "attribute":
@@ -160,7 +160,7 @@ func (r *reader) attributeExpression(e *element) *cluster.AttrExpr {
 
 func (r *reader) dateExpression(e *element) *cluster.DateExpr {
 	x := &cluster.DateExpr{ID: r.id(e, kindOther)}
-	for _, a := range r.doc.attributes(e) {
+	for a := range r.doc.attributes(e) {
 		switch a.name {
 		case "id":
 		case "operation":
@@ -188,7 +188,7 @@ func (r *reader) dateExpression(e *element) *cluster.DateExpr {
 
 func (r *reader) calendar(e *element) map[string]string {
 	m := map[string]string{}
-	for _, a := range r.doc.attributes(e) {
+	for a := range r.doc.attributes(e) {
 		switch a.name {
 		case "id":
 			r.id(e, kindOther)
@@ -205,7 +205,7 @@ func (r *reader) calendar(e *element) map[string]string {
 
 func (r *reader) resourceExpression(e *element) *cluster.ResourceExpr {
 	x := &cluster.ResourceExpr{ID: r.id(e, kindOther)}
-	for _, a := range r.doc.attributes(e) {
+	for a := range r.doc.attributes(e) {
 		switch a.name {
 		case "id":
 		case "class":
@@ -223,7 +223,7 @@ func (r *reader) resourceExpression(e *element) *cluster.ResourceExpr {
 
 func (r *reader) operationExpression(e *element) *cluster.OpExpr {
 	x := &cluster.OpExpr{ID: r.id(e, kindOther)}
-	for _, a := range r.doc.attributes(e) {
+	for a := range r.doc.attributes(e) {
 		switch a.name {
 		case "id":
 		case "name":

@@ -37,7 +37,7 @@ func (r *reader) resourceRef(a attr, id string) string {
 
 func (r *reader) location(e *element) cluster.Location {
 	l := cluster.Location{ID: r.id(e, kindOther)}
-	for _, a := range r.doc.attributes(e) {
+	for a := range r.doc.attributes(e) {
 		switch a.name {
 		case "id":
 		case "rsc":
@@ -118,7 +118,7 @@ func limitLocation(l *cluster.Location, lifetime *cluster.Rule) {
 
 func (r *reader) colocation(e *element) cluster.Colocation {
 	c := cluster.Colocation{ID: r.id(e, kindOther)}
-	for _, a := range r.doc.attributes(e) {
+	for a := range r.doc.attributes(e) {
 		switch a.name {
 		case "id":
 		case "rsc":
@@ -164,7 +164,7 @@ func (r *reader) colocation(e *element) cluster.Colocation {
 
 func (r *reader) order(e *element) cluster.Order {
 	o := cluster.Order{ID: r.id(e, kindOther)}
-	for _, a := range r.doc.attributes(e) {
+	for a := range r.doc.attributes(e) {
 		switch a.name {
 		case "id":
 		case "first":
@@ -214,7 +214,7 @@ func (r *reader) action(a attr) string {
 
 func (r *reader) ticketRule(e *element) cluster.TicketRule {
 	t := cluster.TicketRule{ID: r.id(e, kindOther)}
-	for _, a := range r.doc.attributes(e) {
+	for a := range r.doc.attributes(e) {
 		switch a.name {
 		case "id":
 		case "rsc":
@@ -252,7 +252,7 @@ func (r *reader) resourceSet(e *element, constraint string) cluster.ResourceSet 
 	} else {
 		s.ID = r.id(e, kindSet)
 	}
-	for _, a := range r.doc.attributes(e) {
+	for a := range r.doc.attributes(e) {
 		switch a.name {
 		case "id", "id-ref":
 		case "sequential":

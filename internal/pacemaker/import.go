@@ -156,7 +156,7 @@ func (r *reader) cib(e *element) {
 		return
 	}
 	r.config.Origin = cluster.OriginCIB
-	for _, a := range r.doc.attributes(e) {
+	for a := range r.doc.attributes(e) {
 		switch a.name {
 		case "have-quorum":
 			r.status.Quorate = cluster.IsTrue(r.boolean(a))
@@ -246,7 +246,7 @@ func (r *reader) nodes(e *element) {
 			continue
 		}
 		n := cluster.Node{}
-		for _, a := range r.doc.attributes(c) {
+		for a := range r.doc.attributes(c) {
 			switch a.name {
 			case "id":
 				n.ID = a.value

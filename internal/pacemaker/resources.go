@@ -52,7 +52,7 @@ func (r *reader) resource(e *element) (cluster.Resource, bool) {
 	}
 	res.ID = r.id(e, own)
 	agent := e.name == "primitive" || e.name == "template"
-	for _, a := range r.doc.attributes(e) {
+	for a := range r.doc.attributes(e) {
 		switch {
 		case a.name == "id":
 		case a.name == "description":
@@ -126,7 +126,7 @@ func (r *reader) checkChildren(e *element, res *cluster.Resource) {
 }
 
 func (r *reader) operations(e *element, res *cluster.Resource) {
-	for _, a := range r.doc.attributes(e) {
+	for a := range r.doc.attributes(e) {
 		switch a.name {
 		case "id":
 			id := r.id(e, kindOperations)
@@ -161,7 +161,7 @@ func (r *reader) operation(e *element) cluster.Operation {
 	} else {
 		op.ID = r.id(e, kindOperation)
 	}
-	for _, a := range r.doc.attributes(e) {
+	for a := range r.doc.attributes(e) {
 		switch a.name {
 		case "id", "id-ref":
 		case "name":
@@ -217,7 +217,7 @@ func bundleSpec(res *cluster.Resource) *cluster.BundleSpec {
 func (r *reader) engine(e *element, res *cluster.Resource) {
 	b := bundleSpec(res)
 	b.Engine = e.name
-	for _, a := range r.doc.attributes(e) {
+	for a := range r.doc.attributes(e) {
 		switch a.name {
 		case "image":
 			b.Image = a.value
@@ -241,7 +241,7 @@ func (r *reader) engine(e *element, res *cluster.Resource) {
 }
 
 func (r *reader) network(e *element, b *cluster.BundleSpec) {
-	for _, a := range r.doc.attributes(e) {
+	for a := range r.doc.attributes(e) {
 		switch a.name {
 		case "ip-range-start":
 			b.IPRangeStart = a.value
@@ -264,7 +264,7 @@ func (r *reader) network(e *element, b *cluster.BundleSpec) {
 			continue
 		}
 		p := cluster.PortMapping{ID: r.id(c, kindOther)}
-		for _, a := range r.doc.attributes(c) {
+		for a := range r.doc.attributes(c) {
 			switch a.name {
 			case "id":
 			case "port":
@@ -288,7 +288,7 @@ func (r *reader) storage(e *element, b *cluster.BundleSpec) {
 			continue
 		}
 		s := cluster.StorageMapping{ID: r.id(c, kindOther)}
-		for _, a := range r.doc.attributes(c) {
+		for a := range r.doc.attributes(c) {
 			switch a.name {
 			case "id":
 			case "source-dir":

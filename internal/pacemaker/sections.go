@@ -13,7 +13,7 @@ func (r *reader) fencingLevels(e *element) {
 			continue
 		}
 		l := cluster.FencingLevel{ID: r.id(c, kindOther)}
-		for _, a := range r.doc.attributes(c) {
+		for a := range r.doc.attributes(c) {
 			switch a.name {
 			case "id":
 			case "target":
@@ -55,7 +55,7 @@ func (r *reader) alerts(e *element) {
 		if alert.Path == "" {
 			r.fault(c.pos, "alert %s without path", alert.ID)
 		}
-		for _, a := range r.doc.attributes(c) {
+		for a := range r.doc.attributes(c) {
 			switch a.name {
 			case "id", "path", "description":
 			default:
@@ -146,7 +146,7 @@ func (r *reader) aclPermission(parent, e *element, role *cluster.ACLRole) {
 		return
 	}
 	p.ID = r.id(e, kindOther)
-	for _, a := range r.doc.attributes(e) {
+	for a := range r.doc.attributes(e) {
 		switch a.name {
 		case "id", "description":
 		case "kind":

@@ -22,7 +22,7 @@ func (r *reader) statusSection(e *element) {
 
 func (r *reader) nodeState(e *element) {
 	n := cluster.NodeStatus{}
-	for _, a := range r.doc.attributes(e) {
+	for a := range r.doc.attributes(e) {
 		switch a.name {
 		case "id":
 			n.ID = a.value
@@ -91,7 +91,7 @@ func (r *reader) histories(e *element, n *cluster.NodeStatus) {
 			continue
 		}
 		h := cluster.ResourceHistory{}
-		for _, a := range r.doc.attributes(c) {
+		for a := range r.doc.attributes(c) {
 			switch a.name {
 			case "id":
 				h.ID = a.value
@@ -123,7 +123,7 @@ func (r *reader) histories(e *element, n *cluster.NodeStatus) {
 
 func (r *reader) historyEntry(e *element) cluster.HistoryEntry {
 	h := cluster.HistoryEntry{CallID: -1, RC: -1, Status: -1, LastRCChange: -1}
-	for _, a := range r.doc.attributes(e) {
+	for a := range r.doc.attributes(e) {
 		switch a.name {
 		case "id":
 			h.ID = a.value
@@ -194,7 +194,7 @@ func (r *reader) tickets(e *element) {
 			continue
 		}
 		t := cluster.TicketStatus{}
-		for _, a := range r.doc.attributes(c) {
+		for a := range r.doc.attributes(c) {
 			switch a.name {
 			case "id":
 				t.ID = a.value

@@ -22,7 +22,9 @@ const (
 type document struct {
 	text  string
 	elems []element // elems[0] is the root, in document order
-	attrs []attr
+	attrs []attrPlace
+	// unescaped are the values that are not in the text as they are meant.
+	unescaped []string
 }
 
 type element struct {
@@ -37,6 +39,13 @@ type attr struct {
 	pos         int
 }
 
+// attrPlace is where an attribute is in the text, a third of the size of an attr:
+// a document has more attributes than anything else.
+type attrPlace struct {
+	pos, nameLen    int32
+	value, valueLen int32 // valueLen < 0: value is an index into unescaped
+}
+
 // syntaxError is a malformed text, at an offset.
 type syntaxError struct {
 	pos  int
@@ -47,7 +56,25 @@ func (e *syntaxError) Error() string { return e.text }
 
 func (d *document) root() *element { return &d.elems[0] }
 
-func (d *document) attributes(e *element) []attr { return d.attrs[e.from:e.to] }
+func (d *document) attributes(e *element) iter.Seq[attr] {
+	return func(yield func(attr) bool) {
+		for i := e.from; i < e.to; i++ {
+			p := &d.attrs[i]
+			if !yield(attr{d.nameAt(p), d.valueAt(p), int(p.pos)}) {
+				return
+			}
+		}
+	}
+}
+
+func (d *document) nameAt(p *attrPlace) string { return d.text[p.pos : p.pos+p.nameLen] }
+
+func (d *document) valueAt(p *attrPlace) string {
+	if p.valueLen < 0 {
+		return d.unescaped[p.value]
+	}
+	return d.text[p.value : p.value+p.valueLen]
+}
 
 // attr returns the value of an attribute, "" if it is absent.
 func (d *document) attr(e *element, name string) string {
@@ -57,8 +84,8 @@ func (d *document) attr(e *element, name string) string {
 
 func (d *document) lookup(e *element, name string) (string, bool) {
 	for i := e.from; i < e.to; i++ {
-		if d.attrs[i].name == name {
-			return d.attrs[i].value, true
+		if p := &d.attrs[i]; d.nameAt(p) == name {
+			return d.valueAt(p), true
 		}
 	}
 	return "", false
@@ -119,7 +146,7 @@ func parseXML(text string) (*document, error) {
 	}
 	p.doc.text = p.s
 	p.doc.elems = make([]element, 0, n)
-	p.doc.attrs = make([]attr, 0, strings.Count(p.s, "="))
+	p.doc.attrs = make([]attrPlace, 0, strings.Count(p.s, "="))
 	if err := p.document(); err != nil {
 		return nil, err
 	}
@@ -324,6 +351,7 @@ func (p *xmlParser) startTag() error {
 
 // attributes reads up to and including ">" or "/>".
 func (p *xmlParser) attributes(tag string, from int32) (empty bool, err error) {
+	var seen uint64 // of the names so far, a bit each
 	for {
 		spaced := p.space()
 		rest := p.s[p.i:]
@@ -350,51 +378,75 @@ func (p *xmlParser) attributes(tag string, from int32) (empty bool, err error) {
 		}
 		p.i++
 		p.space()
-		value, err := p.value(name)
-		if err != nil {
+		place := attrPlace{pos: int32(at), nameLen: int32(len(name))}
+		if err := p.value(name, &place); err != nil {
 			return false, err
 		}
-		for _, a := range p.doc.attrs[from:] {
-			if a.name == name {
-				return false, p.fail(at, "attribute %s is given twice", name)
-			}
+		bit := uint64(1) << ((31*len(name) + int(name[0]) + int(name[len(name)-1])) % 64)
+		if seen&bit != 0 && p.repeated(name, p.doc.attrs[from:]) {
+			return false, p.fail(at, "attribute %s is given twice", name)
 		}
-		p.doc.attrs = append(p.doc.attrs, attr{name, value, at})
+		seen |= bit
+		p.doc.attrs = append(p.doc.attrs, place)
 	}
 }
 
-func (p *xmlParser) value(name string) (string, error) {
-	if p.i >= len(p.s) || (p.s[p.i] != '"' && p.s[p.i] != '\'') {
-		return "", p.fail(p.i, "value of attribute %s is not quoted", name)
-	}
-	start := p.i + 1
-	end := strings.IndexByte(p.s[start:], p.s[p.i])
-	if end < 0 {
-		return "", p.fail(p.i, "value of attribute %s is never closed", name)
-	}
-	raw := p.s[start : start+end]
-	p.i = start + end + 1
-	plain := true
-	for j := range len(raw) {
-		switch c := raw[j]; {
-		case c == '<':
-			return "", p.fail(start+j, "\"<\" in the value of attribute %s must be written &lt;", name)
-		case c == '&' || c < ' ' || c == 0xef:
-			plain = false
+func (p *xmlParser) repeated(name string, among []attrPlace) bool {
+	for i := range among {
+		if p.doc.nameAt(&among[i]) == name {
+			return true
 		}
 	}
-	if plain {
-		return raw, nil
+	return false
+}
+
+// value reads a quoted value and notes where it is.
+func (p *xmlParser) value(name string, place *attrPlace) error {
+	if p.i >= len(p.s) || (p.s[p.i] != '"' && p.s[p.i] != '\'') {
+		return p.fail(p.i, "value of attribute %s is not quoted", name)
 	}
-	if err := p.characters(start, start+end); err != nil {
-		return "", err
+	start := p.i + 1
+	end := start
+	for end < len(p.s) && plainByte[p.s[end]] {
+		end++
 	}
-	return p.unescape(raw, start)
+	if end < len(p.s) && p.s[end] == p.s[p.i] {
+		place.value, place.valueLen = int32(start), int32(end-start)
+		p.i = end + 1
+		return nil
+	}
+	return p.oddValue(name, place)
+}
+
+// oddValue is value for one in which something may not be meant as written, or wrong.
+func (p *xmlParser) oddValue(name string, place *attrPlace) error {
+	start := p.i + 1
+	length := strings.IndexByte(p.s[start:], p.s[p.i])
+	if length < 0 {
+		return p.fail(p.i, "value of attribute %s is never closed", name)
+	}
+	raw := p.s[start : start+length]
+	p.i = start + length + 1
+	if lt := strings.IndexByte(raw, '<'); lt >= 0 {
+		return p.fail(start+lt, "\"<\" in the value of attribute %s must be written &lt;", name)
+	}
+	if err := p.characters(start, start+length); err != nil {
+		return err
+	}
+	if !strings.ContainsAny(raw, "&\r\n\t") {
+		place.value, place.valueLen = int32(start), int32(length)
+		return nil
+	}
+	value, err := p.unescape(raw, start)
+	place.value, place.valueLen = int32(len(p.doc.unescaped)), -1
+	p.doc.unescaped = append(p.doc.unescaped, value)
+	return err
 }
 
 // unescape replaces references, and line ends and tabs by blanks as XML asks.
 func (p *xmlParser) unescape(raw string, start int) (string, error) {
 	var b strings.Builder
+	b.Grow(len(raw))
 	for j := 0; j < len(raw); j++ {
 		switch c := raw[j]; c {
 		case '\r':
@@ -489,6 +541,15 @@ func isNameStart(c byte) bool {
 var nameByte = func() (is [256]bool) {
 	for c := range is {
 		is[c] = isNameStart(byte(c)) || c >= '0' && c <= '9' || c == '-' || c == '.' || c == ':'
+	}
+	return is
+}()
+
+// plainByte tells what in a value is meant as written, whatever is around it, and ends
+// no value. 0xef begins the characters that XML does not allow.
+var plainByte = func() (is [256]bool) {
+	for c := range is {
+		is[c] = c >= ' ' && c != '<' && c != '&' && c != '"' && c != '\'' && c != 0xef
 	}
 	return is
 }()
