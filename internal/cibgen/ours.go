@@ -17,7 +17,7 @@ func Ours(document []byte, now time.Time, facts Facts) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, fmt.Errorf("import: %w", err)
 	}
-	plan, err := scheduler.Schedule(&cib.Config, &cib.Status, now, scheduler.Options{})
+	plan, observer, err := scheduler.Decide(&cib.Config, &cib.Status, now, scheduler.Options{})
 	if err != nil {
 		return Outcome{}, fmt.Errorf("schedule: %w", err)
 	}
@@ -42,7 +42,7 @@ func Ours(document []byte, now time.Time, facts Facts) (Outcome, error) {
 		out.Actions = append(out.Actions, ActionLine(string(a.Kind), resource, a.Node, interval, detail))
 	}
 	after := rehearsal.Run(&cib.Status, plan, now, nil)
-	seen := scheduler.Observe(&cib.Config, after.Status, now)
+	seen := observer.Observe(after.Status)
 	for _, a := range seen.Active {
 		if facts.Online[a.Node] {
 			out.State = append(out.State, StateLine(Neutral(a.Instance, facts.Unique), a.Node, a.Role))

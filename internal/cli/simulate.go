@@ -294,7 +294,7 @@ func (o *simulateOptions) simulate(s *simulation) error {
 		}
 		results = append(results, r)
 	}
-	plan, err := scheduler.Schedule(s.config, s.status, s.At, scheduler.Options{Scores: o.scores, Reasons: true})
+	plan, observer, err := scheduler.Decide(s.config, s.status, s.At, scheduler.Options{Scores: o.scores, Reasons: true})
 	if err != nil {
 		return err
 	}
@@ -303,6 +303,6 @@ func (o *simulateOptions) simulate(s *simulation) error {
 	s.Moves = api.NewPlan(&cluster.State{Config: *s.config}, s.config, plan).Moves
 	after := rehearsal.Run(s.status, plan, s.At, results)
 	s.Failed, s.Left = after.Failed, after.Left
-	s.After = scheduler.Observe(s.config, after.Status, s.At)
+	s.After = observer.Observe(after.Status)
 	return nil
 }

@@ -106,7 +106,7 @@ type operation struct {
 	duplicate bool
 	timeout   int64              // ms; -1: unset
 	config    *cluster.Operation // as written
-	attrs     map[string]string  // properties, strongest first merged: element, meta blocks, op_defaults
+	merged    map[string]string  // properties of element, meta blocks, op_defaults; nil: those of the element are all
 	varies    bool               // properties depend on rules, so that they may differ by node
 	onNode    map[*node]*operation
 }

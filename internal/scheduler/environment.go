@@ -57,7 +57,7 @@ func (rn *run) executionOf(a *action) *execution {
 	x.params = pairs(params)
 
 	env := map[string]string{}
-	for name, value := range rn.operation(r, a.task, a.interval, a.node).attrs {
+	for name, value := range rn.operation(r, a.task, a.interval, a.node).properties() {
 		env[strings.ReplaceAll(name, "-", "_")] = value
 	}
 	env["name"] = a.task

@@ -41,19 +41,23 @@ func (rn *run) evaluate(r *resource) {
 
 func (rn *run) evaluatePrimitive(r *resource) {
 	r.isFence = r.agent.IsFence()
-	if r.isFence && rn.options.fencing {
-		rn.fencingReady = true
-	}
+	rn.noteFenceDevice(r)
 	r.isConnection = isConnectionAgent(r.agent)
 	r.remoteName = r.meta["remote-node"]
 	r.allowMigrate = boolOr(r.meta["allow-migrate"], r.isConnection && r.meta["container"] == "" && r.meta["allow-migrate"] == "")
-	r.utilization = rn.amounts(r.config.Utilization)
+	r.utilization = rn.readAmounts(r.config.Utilization)
 	rn.evaluateOperations(r)
 	if r.isConnection && r.meta["container"] == "" {
 		if v, ok := rn.params(r, nil)["reconnect_interval"]; ok {
 			r.reconnect = parseDuration(v)
 			r.failTimeout = r.reconnect / 1000
 		}
+	}
+}
+
+func (rn *run) noteFenceDevice(r *resource) {
+	if r.isFence && rn.options.fencing {
+		rn.fencingReady = true
 	}
 }
 
@@ -150,7 +154,8 @@ func (rn *run) belowPromotable(r *resource) bool {
 	return false
 }
 
-// copyEvaluated gives a further instance what its twin has evaluated already.
+// copyEvaluated gives a further instance, or the same resource in another run, what
+// its twin has evaluated already.
 func (rn *run) copyEvaluated(r, twin *resource) {
 	r.config = twin.config
 	r.agent = twin.agent
@@ -172,6 +177,7 @@ func (rn *run) copyEvaluated(r, twin *resource) {
 	r.managed = rn.configuredManaged(twin)
 	r.maintenance = isTrue(twin.meta["maintenance"]) || rn.options.maintenance
 	r.isFence = twin.isFence
+	rn.noteFenceDevice(r)
 	r.isConnection = twin.isConnection
 	r.allowMigrate = twin.allowMigrate
 	r.paramTwin = twin

@@ -19,7 +19,7 @@ type node struct {
 
 	score       score             // base score of every resource here
 	attrs       map[string]string // permanent attributes overlaid by transient ones
-	utilization map[string]int    // capacity; what is placed is subtracted during placement
+	utilization amounts           // capacity; what is placed is subtracted during placement
 
 	online      bool
 	unclean     bool // must be fenced before what may run there is taken over

@@ -21,9 +21,23 @@ type Activity struct {
 	Role     string // Started Unpromoted Promoted
 }
 
+// Observer reads statuses of a configuration that was evaluated for one moment
+// already. It is not for use by several at once.
+type Observer struct{ before *run }
+
+// Observe is the function Observe, for the same configuration and moment.
+func (o *Observer) Observe(status *cluster.Status) *Observation {
+	rn := newRun(o.before.config, status, o.before.now, Options{})
+	rn.before = o.before
+	return rn.observe()
+}
+
 // Observe reads a status as Schedule does before it decides.
 func Observe(config *cluster.Config, status *cluster.Status, now time.Time) *Observation {
-	rn := newRun(config, status, now, Options{})
+	return newRun(config, status, now, Options{}).observe()
+}
+
+func (rn *run) observe() *Observation {
 	rn.readInput()
 	o := &Observation{}
 	for _, n := range rn.nodes {

@@ -1,6 +1,11 @@
 package scheduler
 
-import "linuxha/internal/cluster"
+import (
+	"iter"
+	"maps"
+
+	"linuxha/internal/cluster"
+)
 
 // defaultTimeout is that of operations without any, in ms.
 const defaultTimeout = 20_000
@@ -32,25 +37,61 @@ func (rn *run) evaluateOperations(r *resource) {
 // every attribute as unset.
 func (rn *run) evaluateOperation(r *resource, name string, interval int64, c *cluster.Operation, n *node) *operation {
 	op := &operation{name: name, interval: interval, config: c, enabled: true, timeout: -1}
-	op.attrs = make(map[string]string, 4)
 	op.varies = rn.ruled(rn.config.OperationDefaults) || c != nil && rn.ruled(c.Meta)
 	ctx := ruleContext{node: n, agent: &r.agent, opName: name, interval: interval, resource: r}
 	if c != nil {
 		op.id = c.ID
-		for _, p := range c.Attrs {
-			op.attrs[p.Name] = p.Value
-		}
-		rn.attributes(c.Meta, ctx, op.attrs)
 	}
-	rn.attributes(rn.config.OperationDefaults, ctx, op.attrs)
+	if len(rn.config.OperationDefaults) > 0 || c != nil && len(c.Meta) > 0 {
+		op.merged = map[string]string{}
+		if c != nil {
+			for _, p := range c.Attrs {
+				op.merged[p.Name] = p.Value
+			}
+			rn.attributes(c.Meta, ctx, op.merged)
+		}
+		rn.attributes(rn.config.OperationDefaults, ctx, op.merged)
+	}
 	if c != nil { // blocks and defaults do not count for these
 		op.enabled = boolOr(c.Attr("enabled"), true)
 		op.role = parseRole(c.Attr("role"))
 	}
-	if t, set := op.attrs["timeout"]; set {
+	if t, set := op.property("timeout"); set {
 		op.timeout = parseDuration(t)
 	}
 	return op
+}
+
+// property returns what is said of op under a name, and whether anything is.
+func (op *operation) property(name string) (value string, set bool) {
+	if op.merged != nil {
+		value, set = op.merged[name]
+		return value, set
+	}
+	for each, v := range op.properties() {
+		if each == name {
+			value, set = v, true
+		}
+	}
+	return value, set
+}
+
+// properties yields the names and values of all that is said of op, in no order but
+// that the last value of a name counts.
+func (op *operation) properties() iter.Seq2[string, string] {
+	if op.merged != nil {
+		return maps.All(op.merged)
+	}
+	return func(yield func(name, value string) bool) {
+		if op.config == nil {
+			return
+		}
+		for _, p := range op.config.Attrs {
+			if !yield(p.Name, p.Value) {
+				return
+			}
+		}
+	}
 }
 
 // configuredOperation finds an operation by name and interval (ms); nil if it
@@ -179,7 +220,7 @@ func (rn *run) onFail(r *resource, task string, interval int64, n *node) (onFail
 
 func (rn *run) failurePolicy(r *resource, task string, interval int64, n *node) onFail {
 	op := rn.operation(r, task, interval, n)
-	text := op.attrs["on-fail"]
+	text, _ := op.property("on-fail")
 	if text == "" && task == taskDemote {
 		for _, m := range r.ops {
 			if m.name == taskMonitor && m.interval > 0 && m.enabled && m.role == rolePromoted && m.config != nil {

@@ -417,6 +417,9 @@ func (rn *run) recordScores(r *resource) {
 	if !rn.opts.Scores || r.removed {
 		return
 	}
+	if rn.scores == nil {
+		rn.scores = make([]Score, 0, min(len(rn.all)*len(rn.nodes), 1<<16))
+	}
 	for i, s := range r.allowed {
 		if s != absent {
 			rn.scores = append(rn.scores, Score{Kind: "placement", Resource: r.id, Node: rn.nodes[i].name, Score: s.String()})

@@ -18,7 +18,7 @@ func (rn *run) readNodes() {
 		n := rn.newNode(c.ID, c.Name, c.Kind)
 		n.score = parseScore(c.Score, 0)
 		rn.attributes(c.Attributes, ruleContext{}, n.attrs)
-		n.utilization = rn.amounts(c.Utilization)
+		n.utilization = rn.readAmounts(c.Utilization)
 	}
 	if rn.config.Origin == cluster.OriginNative { // nodes may appear by joining
 		for i := range rn.status.Nodes {
@@ -118,18 +118,4 @@ func guestOf(c *cluster.Resource) guest {
 
 func isConnectionAgent(a cluster.Agent) bool {
 	return a.Class == "ocf" && a.Provider == "pacemaker" && a.Type == "remote"
-}
-
-// amounts evaluates utilization blocks.
-func (rn *run) amounts(sets []cluster.AttrSet) map[string]int {
-	if len(sets) == 0 {
-		return nil
-	}
-	values := map[string]string{}
-	rn.attributes(sets, ruleContext{}, values)
-	out := make(map[string]int, len(values))
-	for name, v := range values {
-		out[name] = int(intOr(v, 0, -1<<31))
-	}
-	return out
 }

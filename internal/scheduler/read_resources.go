@@ -38,10 +38,14 @@ func (rn *run) readTopLevel(c *cluster.Resource) {
 
 // readResource creates a resource with all inside it. number is the suffix of
 // an instance of a clone (":2") or empty; twin is an earlier instance of the
-// same configuration, which shares what was evaluated. Nil if the
-// configuration makes no sense.
+// same configuration, which shares what was evaluated, as does what another run
+// made of it. Nil if the configuration makes no sense.
 func (rn *run) readResource(c *cluster.Resource, parent *resource, number string, twin *resource) *resource {
-	r := &resource{id: c.ID + number, kind: c.Kind, parent: parent}
+	r := rn.resourceSlab.take()
+	r.id, r.kind, r.parent = c.ID+number, c.Kind, parent
+	if twin == nil {
+		twin = rn.evaluatedBefore(r.id, c)
+	}
 	if twin != nil {
 		rn.copyEvaluated(r, twin)
 	} else {
@@ -78,6 +82,17 @@ func (rn *run) readResource(c *cluster.Resource, parent *resource, number string
 		}
 	}
 	rn.forgetResource(r)
+	return nil
+}
+
+// evaluatedBefore finds what the run before made of this very configuration, or nil.
+func (rn *run) evaluatedBefore(id string, c *cluster.Resource) *resource {
+	if rn.before == nil {
+		return nil
+	}
+	if r := rn.before.byID[id]; r != nil && r.config == c {
+		return r
+	}
 	return nil
 }
 

@@ -31,7 +31,7 @@ type resource struct {
 	// Configuration, evaluated.
 	meta        map[string]string // meta-attributes by name, defaults and inherited ones included
 	ops         []*operation
-	utilization map[string]int
+	utilization amounts
 	priority    score // changed by promotion
 	stickiness  score
 	threshold   int   // migration-threshold; infinity: none; 0: never

@@ -52,12 +52,14 @@ type run struct {
 	mergeApart   bool  // preferences are not to be merged at once, since a loop may be cut short
 	scorings     int   // changes of scores of what is no instance; see rescore
 	connected    int   // connections placed so far: they make nodes available
+	resourceSlab slab[resource]
 	actionSlab   slab[action]
 	orderingSlab slab[ordering]
 	relationSlab slab[relation]
 
 	deferred   []deferredCheck
-	together   []*resource // the last companions
+	together   []*resource // the last companions ...
+	demand     amounts     // ... and what they need
 	companions int         // how many times companions were looked for
 
 	visits int // generation of walks over the graph
@@ -71,6 +73,7 @@ type run struct {
 	dated   bool            // some rule looked at the time
 	looked  map[string]bool // node attributes that something looked at by name
 	whole   *run            // that this one is a slice of; nil: none
+	before  *run            // that has evaluated the same configuration at the same moment; nil: none
 
 	scores  []Score
 	factors map[*resource][]factor // contributions to scores, for reasons
@@ -80,13 +83,19 @@ type run struct {
 // Schedule decides what should run where at the moment now, and the actions
 // that lead there. It changes neither config nor status.
 func Schedule(config *cluster.Config, status *cluster.Status, now time.Time, opts Options) (*Plan, error) {
+	plan, _, err := Decide(config, status, now, opts)
+	return plan, err
+}
+
+// Decide is Schedule, and also returns an Observer of what comes of the plan.
+func Decide(config *cluster.Config, status *cluster.Status, now time.Time, opts Options) (*Plan, *Observer, error) {
 	rn := newRun(config, status, now, opts)
 	rn.assess()
 	rn.placeResources()
 	rn.decideActions()
 	rn.writeGraph()
 	rn.writeOutcome()
-	return rn.plan, nil
+	return rn.plan, &Observer{rn}, nil
 }
 
 // assess reads all input and applies what decides about each resource by itself.

@@ -1,31 +1,79 @@
 package scheduler
 
-import "sort"
+import (
+	"slices"
+	"sort"
+	"strings"
+
+	"linuxha/internal/cluster"
+)
 
 // Utilization: nodes have capacities, primitives use them up (SEMANTICS 16).
 
+// amounts are how much there is, or is needed, of each utilization attribute. They
+// are few: looking through them is faster than a map.
+type amounts []amount
+
+type amount struct {
+	name string
+	n    int
+}
+
+// find returns the amount of a name, to be changed, or nil.
+func (m amounts) find(name string) *amount {
+	for i := range m {
+		if m[i].name == name {
+			return &m[i]
+		}
+	}
+	return nil
+}
+
+// of returns the amount of a name, 0 if there is none.
+func (m amounts) of(name string) int {
+	if a := m.find(name); a != nil {
+		return a.n
+	}
+	return 0
+}
+
+// readAmounts evaluates utilization blocks.
+func (rn *run) readAmounts(sets []cluster.AttrSet) amounts {
+	if len(sets) == 0 {
+		return nil
+	}
+	values := map[string]string{}
+	rn.attributes(sets, ruleContext{}, values)
+	out := make(amounts, 0, len(values))
+	for name, v := range values {
+		out = append(out, amount{name, int(intOr(v, 0, -1<<31))})
+	}
+	slices.SortFunc(out, func(a, b amount) int { return strings.Compare(a.name, b.name) })
+	return out
+}
+
 // consume subtracts what r needs from n's free capacity.
 func (n *node) consume(r *resource) {
-	for name, v := range r.utilization {
-		if free, ok := n.utilization[name]; ok {
-			n.utilization[name] = free - v
+	for _, needed := range r.utilization {
+		if free := n.utilization.find(needed.name); free != nil {
+			free.n -= needed.n
 		}
 	}
 }
 
 // release gives back what r took.
 func (n *node) release(r *resource) {
-	for name, v := range r.utilization {
-		if free, ok := n.utilization[name]; ok {
-			n.utilization[name] = free + v
+	for _, needed := range r.utilization {
+		if free := n.utilization.find(needed.name); free != nil {
+			free.n += needed.n
 		}
 	}
 }
 
 // holds tells whether n has room for the demand.
-func (n *node) holds(demand map[string]int) bool {
-	for name, v := range demand {
-		if v > n.utilization[name] {
+func (n *node) holds(demand amounts) bool {
+	for _, needed := range demand {
+		if needed.n > n.utilization.of(needed.name) {
 			return false
 		}
 	}
@@ -44,12 +92,12 @@ func (n *node) compareCapacity(o *node) int {
 			d++
 		}
 	}
-	for name, v := range n.utilization {
-		count(v, o.utilization[name])
+	for _, mine := range n.utilization {
+		count(mine.n, o.utilization.of(mine.name))
 	}
-	for name, v := range o.utilization {
-		if _, both := n.utilization[name]; !both {
-			count(0, v)
+	for _, theirs := range o.utilization {
+		if n.utilization.find(theirs.name) == nil {
+			count(0, theirs.n)
 		}
 	}
 	return d
@@ -97,14 +145,14 @@ func (rn *run) banInsufficient(r *resource) *node {
 		return nil
 	}
 	rn.companions++
-	together := &companions{list: rn.together[:0], mark: rn.companions}
+	together := &companions{list: rn.together[:0], mark: rn.companions, demand: rn.demand[:0]}
 	together.follow(r, r)
 	together.add(r)
-	rn.together = together.list
-	demand := map[string]int{}
 	for _, c := range together.list {
-		together.addDemand(c, demand)
+		together.addDemand(c)
 	}
+	demand := together.demand
+	rn.together, rn.demand = together.list, demand
 	var mostFree *node
 	capable := false
 	for i, s := range r.allowed {
@@ -133,8 +181,9 @@ func (rn *run) banInsufficient(r *resource) *node {
 // companions are the resources that mandatory colocations force together, each of
 // which bears the mark.
 type companions struct {
-	list []*resource
-	mark int
+	list   []*resource
+	mark   int
+	demand amounts // what those of them that are not placed yet need
 }
 
 func (k *companions) has(r *resource) bool { return r.companionMark == k.mark }
@@ -177,35 +226,39 @@ func (k *companions) follow(r, orig *resource) {
 
 // addDemand adds what r, not placed yet, needs. Members and instances that are
 // listed themselves are not counted twice.
-func (k *companions) addDemand(r *resource, demand map[string]int) {
+func (k *companions) addDemand(r *resource) {
 	if r.placed {
 		return
 	}
 	switch {
 	case r.isPrimitive():
-		for name, v := range r.utilization {
-			demand[name] += v
+		for _, needed := range r.utilization {
+			if a := k.demand.find(needed.name); a != nil {
+				a.n += needed.n
+			} else {
+				k.demand = append(k.demand, needed)
+			}
 		}
 	case r.isGroup():
 		for _, m := range r.children {
 			if !m.placed && !k.has(m) {
-				k.addDemand(m, demand)
+				k.addDemand(m)
 			}
 			if !r.group.colocated && (r.parent == nil || !r.parent.isClone()) {
 				return // the members may be apart
 			}
 		}
 	case r.isClone():
-		k.addCloneDemand(r, demand)
+		k.addCloneDemand(r)
 	case r.isBundle():
 		if len(r.bundle.replicas) > 0 {
-			k.addDemand(r.bundle.replicas[0].container, demand)
+			k.addDemand(r.bundle.replicas[0].container)
 		}
 	}
 }
 
 // addCloneDemand counts one instance, unless one is listed already.
-func (k *companions) addCloneDemand(r *resource, demand map[string]int) {
+func (k *companions) addCloneDemand(r *resource) {
 	existing := false
 	for _, c := range r.children {
 		if k.has(c) {
@@ -214,13 +267,13 @@ func (k *companions) addCloneDemand(r *resource, demand map[string]int) {
 		}
 		for _, m := range c.children {
 			if k.has(m) {
-				k.addDemand(c, demand)
+				k.addDemand(c)
 				existing = true
 				break
 			}
 		}
 	}
 	if !existing && len(r.children) > 0 {
-		k.addDemand(r.children[0], demand)
+		k.addDemand(r.children[0])
 	}
 }
