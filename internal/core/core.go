@@ -276,7 +276,7 @@ func (c *Core) trace(format string, args ...any) {
 }
 
 func (c *Core) exit(e event.Exit) {
-	if c.executor != nil && c.nothingRuns() && (c.guard.state.Armed || c.guard.arming) && !e.Reset {
+	if (c.guard.state.Armed || c.guard.arming) && !e.Reset && (c.hasLeft() || c.executor != nil && c.nothingRuns()) {
 		c.out.Watchdog = event.WatchdogRelease
 	}
 	c.out.Exit = &e

@@ -164,7 +164,14 @@ func (c *Core) followLife() {
 		c.exit(event.Exit{Code: 1, Reset: true, Reason: fmt.Sprintf("the cluster holds this boot of %s for off (%s)", c.self.Node, m.Reason)})
 		return
 	}
-	if c.leave.asked && m.Incarnation == c.self && m.State == cluster.NodeOffline {
+	if c.leave.asked && c.hasLeft() {
 		c.exit(event.Exit{Reason: "left the cluster"})
 	}
+}
+
+// hasLeft tells whether it is committed that this node has stopped everything: nobody
+// counts on its watchdog any more, whatever is still being probed here.
+func (c *Core) hasLeft() bool {
+	m := c.state.Member(c.self.Node)
+	return m != nil && m.Incarnation == c.self && m.State == cluster.NodeOffline
 }

@@ -98,6 +98,24 @@ func (c *Core) keepRequests() {
 		}
 		q.leader, q.term = leader, term
 	}
+	c.refuseHeard()
+}
+
+// refuseHeard refuses the word that a node is off as soon as anyone hears it, also
+// while there is no leader to tell: when there is one, who heard it may be lost, too.
+func (c *Core) refuseHeard() {
+	r := &c.requests
+	r.list = slices.DeleteFunc(r.list, func(q *request) bool {
+		if q.wish.Confirm == "" || q.leader != 0 {
+			return false
+		}
+		who := c.hearer(q.wish.Confirm)
+		if who == "" || mutant.Is("confirm what is heard") {
+			return false
+		}
+		c.out.Replies = append(c.out.Replies, event.Reply{ID: q.id, Err: stillHeard(who, q.wish.Confirm)})
+		return true
+	})
 }
 
 // expireRequests gives up those that took too long.
@@ -367,7 +385,7 @@ func (c *Core) carryOutConfirm(p proposal) *event.Refusal {
 		return refuse("unsafe", "%s is up: it answers this", name)
 	}
 	if who := c.hearer(name); who != "" && !mutant.Is("confirm what is heard") {
-		return refuse("unsafe", "%s still hears %s: it is not off; cut its power and repeat", who, name)
+		return stillHeard(who, name)
 	}
 	if m.State != cluster.NodeLost && !m.Cut {
 		return refuse("conflict", "%s is %s, not lost: there is nothing to confirm", name, m.State)
@@ -382,6 +400,10 @@ func (c *Core) carryOutConfirm(p proposal) *event.Refusal {
 	}
 	commands = append(commands, cluster.Command{FenceDone: &cluster.FenceEnd{Target: m.Incarnation, Result: "confirmed"}})
 	return c.proposeFor(p, commands...)
+}
+
+func stillHeard(who, name string) *event.Refusal {
+	return refuse("unsafe", "%s still hears %s: it is not off; cut its power and repeat", who, name)
 }
 
 // hearer returns who hears a node, "" if nobody does as far as is known here.

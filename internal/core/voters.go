@@ -89,21 +89,31 @@ func (c *Core) confChanges(conf *raftpb.ConfState) []*raftpb.ConfChangeSingle {
 			Leaving: m.State == cluster.NodeLeaving && len(c.state.Members) > 1 && c.mayLeave(m),
 		})
 	}
+	for _, id := range conf.GetVoters() {
+		if !members[id] { // of a member that was removed, or came back with an empty disk
+			candidates = append(candidates, membership.Candidate{ID: id, Voter: true, Off: true})
+		}
+	}
 	wanted := membership.Voters(candidates)
 	for _, id := range wanted {
 		if !slices.Contains(conf.GetVoters(), id) {
 			change(raftpb.ConfChangeAddNode, id)
 		}
 	}
-	// A leader that has to go hands over first.
+	// A leader that has to go hands over first: one who goes later than the others could
+	// be left as one of two, and a witness never may.
 	if slices.Contains(wanted, c.identity.RaftID) {
 		for _, id := range conf.GetVoters() {
-			if members[id] && !slices.Contains(wanted, id) {
+			switch {
+			case slices.Contains(wanted, id):
+			case members[id]:
 				change(raftpb.ConfChangeAddLearnerNode, id)
+			default:
+				change(raftpb.ConfChangeRemoveNode, id)
 			}
 		}
 	}
-	for _, id := range slices.Concat(conf.GetVoters(), conf.GetLearners()) {
+	for _, id := range conf.GetLearners() {
 		if !members[id] {
 			change(raftpb.ConfChangeRemoveNode, id)
 		}

@@ -101,13 +101,16 @@ func online(node string) event.Request {
 }
 
 // ask hands a wish to a host, or to any other that is up.
-func (w *World) ask(h *Host, r event.Request) {
+func (w *World) ask(h *Host, r event.Request, answered ...func(event.Reply)) {
 	r.By = "admin"
 	list := append([]*Host{h}, w.hosts...)
 	for _, o := range list {
 		if o.request(r, func(reply event.Reply) {
 			if reply.Err != nil {
 				w.count("wish refused: " + reply.Err.Kind)
+			}
+			for _, f := range answered {
+				f(reply)
 			}
 		}) {
 			return
@@ -151,7 +154,8 @@ func (w *World) forceQuorum() {
 		case h == w.spoilt:
 		case h.daemon == nil || h.daemon.local == nil || h.awake > w.now || w.now-h.daemon.began < 5*time.Second:
 			return // people switch on what they can, first
-		case w.truth.HasBranch(h.lineage()) || len(able) > 0 && h.lineage() != able[0].lineage():
+		case w.truth.HasBranch(h.lineage()): // it will follow who went on without it
+		case len(able) > 0 && h.lineage() != able[0].lineage():
 			return
 		case h.lastIndex() >= w.truth.Reached(h.lineage()):
 			able = append(able, h)
@@ -193,7 +197,8 @@ func (w *World) hearsAll(h *Host) bool {
 	}
 	heard := map[string]bool{}
 	for _, p := range h.daemon.local.Peers {
-		heard[p.Node] = p.Reachable
+		// One that follows an older lineage does not count as reachable, but its links do.
+		heard[p.Node] = p.Reachable || slices.ContainsFunc(p.Links, func(l event.LinkView) bool { return l.Up })
 	}
 	for _, o := range w.hosts {
 		if o != h && o != w.spoilt && (!heard[o.name] || o.awake > w.now || !w.net.hears(h.index, o.index)) {

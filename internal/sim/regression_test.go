@@ -80,6 +80,10 @@ func TestRegressionWholeSeeds(t *testing.T) {
 		{80004294, "an order is refused while one of an earlier leader for the same service is still under way"},
 		{61009729, "a node is lost of three voters, which are two soon after: time does not count any more"},
 		{60001859, "what the voters of before had committed counts: who lacks some of it does not go on alone"},
+		{100012383, "a node leaves while it is still asked what runs there: its watchdog is released"},
+		{100010398, "a node is back with an empty disk while a witness leads beside the only other one"},
+		{100005819, "quorum was forced, and the one that went on alone lost power before the third one knew of it"},
+		{100008988, "people say of a node that it is off where there is no leader, while another one hears it"},
 	}, planFaults)
 }
 

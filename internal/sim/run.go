@@ -180,7 +180,11 @@ func (w *World) recover() time.Duration {
 	ok := w.until(recoveryLimit, 100*time.Millisecond, func() bool {
 		if w.now-tidy > tidyEvery && w.leader() != nil { // people look after what failed
 			tidy = w.now
-			w.ask(w.leader(), event.Request{Refresh: &cluster.HistoryForget{}})
+			w.ask(w.leader(), event.Request{Refresh: &cluster.HistoryForget{}}, func(reply event.Reply) {
+				if reply.Err != nil {
+					tidy = w.now - tidyEvery // they try again
+				}
+			})
 			for _, h := range w.hosts {
 				w.ask(w.leader(), online(h.name))
 			}

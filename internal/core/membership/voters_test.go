@@ -76,6 +76,7 @@ func TestVoters(t *testing.T) {
 		{"a+l b.v c.v", "a"},             //
 		{"a-v b>l w+v*", "abw"},          // b has to stay, and with it the witness
 		{"a-v b>l w-v*", "abw"},          //
+		{"a.v b-v w+l*", "abw"},          // a witness never votes beside one other
 	} {
 		var got string
 		for _, id := range Voters(candidates(test.have)) {
