@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -119,4 +120,28 @@ func TestARequestIsCarriedOutOnce(t *testing.T) {
 	w.nodes["a"].start()
 	lead("a")
 	again("in a later term")
+}
+
+// That a node is off is not true as long as anyone hears it, also where there is no
+// leader who could be told: it is not judged later, when who hears it is lost, too.
+func TestConfirmIsRefusedWithoutALeader(t *testing.T) {
+	w := newWorld(t, served(), "a", "b", "c", "d")
+	w.until(10*time.Second, "formed", func() bool { return w.allOnline(3) && w.leader() != "" })
+	w.fail = true
+	name := "a"
+	if w.leader() != name {
+		if r := w.request(w.leader(), event.Request{Transfer: &name}); r.Err != nil {
+			t.Fatal(r.Err)
+		}
+		w.until(10*time.Second, "a leads", func() bool { return w.leader() == name })
+	}
+	w.run(time.Second)
+	w.nodes["b"].crash()
+	w.cut[[2]string{"a", "c"}] = true // c still reaches a, but nobody leads
+	w.cut[[2]string{"a", "d"}], w.cut[[2]string{"d", "a"}] = true, true
+	w.run(3 * time.Second)
+	r := w.request("a", event.Request{Confirm: "d"})
+	if r.Err == nil || r.Err.Kind != "unsafe" || !strings.Contains(r.Err.Text, "c still hears d") {
+		t.Errorf("a confirms d, which c hears: %v", r.Err)
+	}
 }
