@@ -54,39 +54,72 @@ func (c *clients) write(register string, value uint64) {
 		if c.stop {
 			return
 		}
-		h := w.hosts[w.rng.IntN(len(w.hosts))]
-		life, boot := h.life, h.bootID()
-		token := cluster.Token{Hash: register, Expires: registerBase.Add(time.Duration(value) * time.Second)}
-		done := false
-		sent := h.request(event.Request{Commands: []cluster.Command{{Token: &token}}, By: "client"}, func(r event.Reply) {
-			done = true
-			if r.Err != nil {
-				w.count("write refused")
+		sent := c.send(w.hosts[w.rng.IntN(len(w.hosts))], register, value, func(acknowledged bool) {
+			if acknowledged {
+				c.write(register, value+1)
+			} else {
 				c.begin()
-				return
 			}
-			w.count("write acknowledged")
-			if w.watching() && h.leads() {
-				w.step(h, stepAnswered)
-			}
-			c.written[register] = acknowledged{value, r.Index, h.lineage()}
-			w.truth.Changed(w.now, h.name, boot)
-			c.write(register, value+1)
 		})
 		if !sent {
 			c.write(register, value)
+		}
+	})
+}
+
+// hurry starts a client that writes through h, and for a while goes on through any
+// host as soon as it is answered.
+func (c *clients) hurry(h *Host, d time.Duration) {
+	c.next++
+	w, register, end := c.w, fmt.Sprintf("w%d", c.next), c.w.now+d
+	var write func(h *Host, value uint64)
+	write = func(h *Host, value uint64) {
+		c.send(h, register, value, func(acknowledged bool) {
+			w.after(w.between(10*time.Millisecond, 200*time.Millisecond), func() {
+				if acknowledged && !c.stop && w.now < end {
+					write(w.hosts[w.rng.IntN(len(w.hosts))], value+1)
+				}
+			})
+		})
+	}
+	write(h, 1)
+}
+
+// send sends a write to a host, and tells whether that took it; then is told whether it
+// was acknowledged.
+func (c *clients) send(h *Host, register string, value uint64, then func(acknowledged bool)) bool {
+	w := c.w
+	life, boot := h.life, h.bootID()
+	token := cluster.Token{Hash: register, Expires: registerBase.Add(time.Duration(value) * time.Second)}
+	done := false
+	sent := h.request(event.Request{Commands: []cluster.Command{{Token: &token}}, By: "client"}, func(r event.Reply) {
+		done = true
+		if r.Err != nil {
+			w.count("write refused")
+			then(false)
 			return
 		}
-		w.after(15*time.Second, func() {
-			if !done {
-				w.count("write never answered")
-				if h.life == life && h.daemon != nil && h.awake < w.now-15*time.Second {
-					w.truth.Stuck(w.now, "%s never answered a request", h.name)
-				}
-				c.begin()
-			}
-		})
+		w.count("write acknowledged")
+		if w.watching() && h.leads() {
+			w.step(h, stepAnswered)
+		}
+		c.written[register] = acknowledged{value, r.Index, h.lineage()}
+		w.truth.Changed(w.now, h.name, boot)
+		then(true)
 	})
+	if !sent {
+		return false
+	}
+	w.after(15*time.Second, func() {
+		if !done {
+			w.count("write never answered")
+			if h.life == life && h.daemon != nil && h.awake < w.now-15*time.Second {
+				w.truth.Stuck(w.now, "%s never answered a request", h.name)
+			}
+			then(false)
+		}
+	})
+	return true
 }
 
 // check looks whether a state holds what was acknowledged before its index.

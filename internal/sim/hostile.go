@@ -41,6 +41,8 @@ func (f *Fault) aim(rng *rand.Rand) {
 		f.For = time.Duration(15+rng.IntN(20)) * time.Second
 	case "mute":
 		f.For = time.Duration(8+rng.IntN(12)) * time.Second
+	case "late request":
+		f.For = time.Duration(1000+rng.IntN(2500)) * time.Millisecond
 	case "former leader":
 		f.For = time.Duration(1500+rng.IntN(4500)) * time.Millisecond
 	case "leave cut":
@@ -128,6 +130,8 @@ func (w *World) aimed(f Fault) bool {
 		w.ending(f.For, func() { h.filtered-- })
 	case "former leader":
 		w.formerLeader(f)
+	case "late request":
+		w.lateRequest(f)
 	case "leave cut": // it says that it leaves, and is cut off before it has
 		if h.daemon == nil || h.awake > w.now {
 			break
@@ -178,6 +182,25 @@ func (w *World) formerLeader(f Fault) {
 			if h != former && h.leads() {
 				w.crash(h, f.For)
 			}
+		}
+	})
+}
+
+// lateRequest holds up what a node asks of the leader, until another node has led
+// and people have handed leadership back: what was asked has been asked anew by then,
+// and its client has gone on.
+func (w *World) lateRequest(f Fault) {
+	leader := w.leader()
+	if leader == nil || len(w.hosts) < 3 {
+		return
+	}
+	f.Host, f.Peer = (leader.index+1+f.Peer%(len(w.hosts)-1))%len(w.hosts), leader.index
+	w.stuckStream(f)
+	w.clock.hurry(w.hosts[f.Host], f.For+2*time.Second)
+	w.ending(w.between(50*time.Millisecond, f.For/4), func() { w.ask(leader, event.Request{Transfer: new(string)}) })
+	w.ending(w.between(f.For/2, f.For), func() {
+		if next := w.leader(); next != nil {
+			w.ask(next, event.Request{Transfer: &leader.name})
 		}
 	})
 }

@@ -26,7 +26,7 @@ var mix = []struct {
 // planFaults draws the faults of a seed's run, each kind by itself: what is added to
 // one leaves the others as they are.
 func planFaults(s Shape, length time.Duration) []Fault {
-	return inOrder(mixed(s, length, s.rand(2)), stuckStreams(s, length, s.rand(6)), beside(s, length, s.rand(5)), fitting(s, length, s.rand(7)))
+	return inOrder(mixed(s, length, s.rand(2)), stuckStreams(s, length, s.rand(6)), beside(s, length, s.rand(5)), fitting(s, length, s.rand(7)), lateRequests(s, length, s.rand(8)))
 }
 
 func inOrder(lists ...[]Fault) []Fault {
@@ -48,6 +48,20 @@ func stuckStreams(s Shape, length time.Duration, rng *rand.Rand) (faults []Fault
 		f.Peer = (f.Host + 1 + rng.IntN(s.Nodes-1)) % s.Nodes
 		f.For = time.Second + time.Duration(rng.Int64N(int64(15*time.Second)))
 		f.Text = []string{"", "both ways"}[rng.IntN(2)]
+		faults = append(faults, f)
+	}
+	return faults
+}
+
+// lateRequests gives every third run of three hosts and more requests that are held
+// up on their way.
+func lateRequests(s Shape, length time.Duration, rng *rand.Rand) (faults []Fault) {
+	if s.Nodes < 3 || rng.IntN(3) > 0 {
+		return nil
+	}
+	for range 1 + int(length/(2*time.Minute)) {
+		f := aimedFault(s, length, rng, []string{"late request"})
+		f.aim(rng)
 		faults = append(faults, f)
 	}
 	return faults
