@@ -41,6 +41,10 @@ func (f *Fault) aim(rng *rand.Rand) {
 		f.For = time.Duration(15+rng.IntN(20)) * time.Second
 	case "mute":
 		f.For = time.Duration(8+rng.IntN(12)) * time.Second
+	case "left behind":
+		f.For = time.Duration(10+rng.IntN(10)) * time.Second
+	case "final loss":
+		f.For = time.Duration(10+rng.IntN(12)) * time.Second
 	case "late request":
 		f.For = time.Duration(1000+rng.IntN(2500)) * time.Millisecond
 	case "former leader":
@@ -130,6 +134,10 @@ func (w *World) aimed(f Fault) bool {
 		w.ending(f.For, func() { h.filtered-- })
 	case "former leader":
 		w.formerLeader(f)
+	case "final loss":
+		w.finalLoss(f)
+	case "left behind":
+		w.leftBehind(f)
 	case "late request":
 		w.lateRequest(f)
 	case "leave cut": // it says that it leaves, and is cut off before it has
@@ -184,6 +192,79 @@ func (w *World) formerLeader(f Fault) {
 			}
 		}
 	})
+}
+
+// finalLoss lets a node that runs something be lost for a moment while fencing fails, so
+// that it is held for lost though it is heard. Another one loses power for longer, and
+// people say so: two vote. When that one is back and the voters change, the lost one is
+// cut off.
+func (w *World) finalLoss(f Fault) {
+	n := len(w.hosts)
+	lost := w.hosts[f.Host]
+	for i := 0; i < n && len(lost.agents.running()) == 0; i++ {
+		lost = w.hosts[(f.Host+i)%n]
+	}
+	if lost.leads() {
+		w.ask(lost, event.Request{Transfer: new(string)})
+	}
+	until := w.now + f.For + 30*time.Second
+	w.ending(2*time.Second, func() {
+		leader := w.leader()
+		if n < 3 || leader == nil || leader == lost {
+			return
+		}
+		third := w.hosts[(lost.index+1)%n]
+		if third == leader {
+			third = w.hosts[(lost.index+2)%n]
+		}
+		for _, d := range w.devices {
+			d.fails = max(d.fails, until)
+		}
+		for range len(lost.agents.running()) {
+			w.agent = append(w.agent, agentTrouble{host: lost.index, action: "stop", fault: agentHangs, until: until})
+		}
+		moment := Fault{Host: lost.index, For: w.between(1200*time.Millisecond, 2*time.Second)}
+		w.cutAll(moment)
+		w.ending(moment.For, func() { w.crash(third, f.For) })
+		w.ending(moment.For+w.between(1500*time.Millisecond, 2500*time.Millisecond), func() {
+			if !third.power {
+				w.ask(leader, event.Request{Confirm: third.name})
+			}
+		})
+		w.ending(moment.For+f.For, func() {
+			w.traps = append(w.traps, &trap{step: stepAnswer, host: lost, until: until, do: func(h *Host, _ string) {
+				w.after(w.between(100*time.Microsecond, 800*time.Microsecond), func() { w.cutAll(Fault{Host: h.index, For: f.For}) })
+			}})
+		})
+	})
+}
+
+// leftBehind lets one of three voters leave while the leader's disk is slow and clients
+// are in a hurry: what they write behind the change of voters is committed with it, by
+// the voters of before. The leader's stream to the third voter stands still behind that
+// change, and its heartbeats pass: who left tells the third what is committed.
+func (w *World) leftBehind(f Fault) {
+	leader, n := w.leader(), len(w.hosts)
+	if leader == nil || n < 3 {
+		return
+	}
+	leaving, behind := w.hosts[(leader.index+1)%n], w.hosts[(leader.index+2)%n]
+	if f.Host%2 == 0 {
+		leaving, behind = behind, leaving
+	}
+	if leaving.daemon == nil || leaving.awake > w.now {
+		return
+	}
+	slow := w.between(50*time.Millisecond, 300*time.Millisecond)
+	leader.slow += slow
+	w.ending(10*time.Second, func() { leader.slow -= slow })
+	for range 3 {
+		w.clock.hurry(leader, 8*time.Second)
+	}
+	w.administer(Fault{Kind: "stop", Host: leaving.index, For: f.For}, leaving)
+	w.traps = append(w.traps, &trap{step: stepAppend, host: leader, until: w.now + 10*time.Second, do: func(*Host, string) {
+		w.stuckStream(Fault{Host: leader.index, Peer: behind.index, Link: -1, For: f.For})
+	}})
 }
 
 // lateRequest holds up what a node asks of the leader, until another node has led

@@ -26,7 +26,7 @@ var mix = []struct {
 // planFaults draws the faults of a seed's run, each kind by itself: what is added to
 // one leaves the others as they are.
 func planFaults(s Shape, length time.Duration) []Fault {
-	return inOrder(mixed(s, length, s.rand(2)), stuckStreams(s, length, s.rand(6)), beside(s, length, s.rand(5)), fitting(s, length, s.rand(7)), lateRequests(s, length, s.rand(8)))
+	return inOrder(mixed(s, length, s.rand(2)), stuckStreams(s, length, s.rand(6)), beside(s, length, s.rand(5)), fitting(s, length, s.rand(7)), lateRequests(s, length, s.rand(8)), ofThree(s, length, s.rand(9)))
 }
 
 func inOrder(lists ...[]Fault) []Fault {
@@ -61,6 +61,26 @@ func lateRequests(s Shape, length time.Duration, rng *rand.Rand) (faults []Fault
 	}
 	for range 1 + int(length/(2*time.Minute)) {
 		f := aimedFault(s, length, rng, []string{"late request"})
+		f.aim(rng)
+		faults = append(faults, f)
+	}
+	return faults
+}
+
+// ofThree draws, in every second run of three nodes, faults that need the third one.
+func ofThree(s Shape, length time.Duration, rng *rand.Rand) (faults []Fault) {
+	var kinds []string
+	if s.Fencing && !s.Port && (!s.Storage || s.Beside) {
+		kinds = append(kinds, "left behind")
+		if s.countsTime() && !s.Storage {
+			kinds = append(kinds, "final loss", "final loss")
+		}
+	}
+	if s.Nodes != 3 || s.Witness || len(kinds) == 0 || rng.IntN(2) > 0 {
+		return nil
+	}
+	for range 1 + int(length/(2*time.Minute)) {
+		f := aimedFault(s, length, rng, kinds)
 		f.aim(rng)
 		faults = append(faults, f)
 	}
@@ -118,11 +138,10 @@ func (s *Shape) fittingKinds() (kinds []string) {
 		return nil
 	}
 	kinds = append(kinds, "former leader")
-	lease := s.Watchdog && (s.NoQuorum == "" || s.NoQuorum == "fence") // others may count on it
-	if lease {
+	if s.countsTime() {
 		kinds = append(kinds, "late start", "mute")
 	}
-	if lease && s.Timeout > 2*time.Second {
+	if s.countsTime() && s.Timeout > 2*time.Second {
 		kinds = append(kinds, "cut off", "cut off")
 	}
 	if !s.Fencing {
@@ -132,6 +151,11 @@ func (s *Shape) fittingKinds() (kinds []string) {
 		return append(kinds, "voter change", "voter change")
 	}
 	return append(kinds, "late word", "late word")
+}
+
+// countsTime tells whether others may count on a node's watchdog.
+func (s *Shape) countsTime() bool {
+	return s.Watchdog && (s.NoQuorum == "" || s.NoQuorum == "fence")
 }
 
 func mixed(s Shape, length time.Duration, rng *rand.Rand) []Fault {
