@@ -28,7 +28,7 @@ func TestScenariosCatch(t *testing.T) {
 		{"TestPairWithoutFencing", "time is the vote of a pair"},
 		{"TestPairWithoutFencing", "without a device silence is the vote"},
 		{"TestLeaveIsNoVote", "without a device silence is the vote"},
-		{"TestRegressionWholeSeeds/what_the_voters_of_before_had_committed_counts:_who_lacks_some_of_it_does_not_go_on_alone", "vote without what the voters of before had committed"},
+		{"TestRegressions/a_voter_is_left_behind_what_was_written_with_a_change_of_voters", "vote without what the voters of before had committed"},
 		{"TestFiveToOne", "vote though the other may not know the voters"},
 		{"TestTwinSoleVoters", "a sole voter boots and leads"},
 		{"TestTwinByForce", "a sole voter boots and leads"},

@@ -67,16 +67,16 @@ func lateRequests(s Shape, length time.Duration, rng *rand.Rand) (faults []Fault
 	return faults
 }
 
-// ofThree draws, in every second run of three nodes, faults that need the third one.
+// ofThree draws faults that need the third of three nodes: in every second run, and in
+// each of the rare ones with watchdogs beside fencing.
 func ofThree(s Shape, length time.Duration, rng *rand.Rand) (faults []Fault) {
-	var kinds []string
-	if s.Fencing && !s.Port && (!s.Storage || s.Beside) {
-		kinds = append(kinds, "left behind")
-		if s.countsTime() && !s.Storage {
-			kinds = append(kinds, "final loss", "final loss")
-		}
+	if s.Nodes != 3 || s.Witness || !s.Fencing || s.Port || s.Storage && !s.Beside {
+		return nil
 	}
-	if s.Nodes != 3 || s.Witness || len(kinds) == 0 || rng.IntN(2) > 0 {
+	kinds := []string{"left behind"}
+	if s.countsTime() && !s.Storage {
+		kinds = append(kinds, "final loss", "final loss")
+	} else if rng.IntN(2) > 0 {
 		return nil
 	}
 	for range 1 + int(length/(2*time.Minute)) {

@@ -33,6 +33,7 @@ func TestRegressions(t *testing.T) {
 			at(10, "pause", 1, 3), at(10.8, "confirm heard", 1, 8), at(35, "pause", 2, 3), at(35.8, "confirm heard", 2, 8),
 			at(60, "pause", 3, 3), at(60.8, "confirm heard", 3, 8),
 		}},
+		{"a voter is left behind what was written with a change of voters", shape(3), []Fault{at(10, "left behind", 1, 15), at(50, "left behind", 2, 15)}},
 		{"a pair of which one has lost its disk", shape(2), []Fault{at(20, "lose disk", 2, 5)}},
 	} {
 		t.Run(r.name, func(t *testing.T) {
