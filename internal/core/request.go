@@ -106,16 +106,25 @@ func (c *Core) keepRequests() {
 func (c *Core) refuseHeard() {
 	r := &c.requests
 	r.list = slices.DeleteFunc(r.list, func(q *request) bool {
-		if q.wish.Confirm == "" || q.leader != 0 {
+		if q.wish.Confirm == "" || q.leader != 0 && c.leaderHeard() {
 			return false
 		}
 		who := c.hearer(q.wish.Confirm)
 		if who == "" || mutant.Is("confirm what is heard") {
 			return false
 		}
-		c.out.Replies = append(c.out.Replies, event.Reply{ID: q.id, Err: stillHeard(who, q.wish.Confirm)})
+		refusal := stillHeard(who, q.wish.Confirm)
+		if q.leader != 0 {
+			refusal = unanswered()
+		}
+		c.out.Replies = append(c.out.Replies, event.Reply{ID: q.id, Err: refusal})
 		return true
 	})
+}
+
+// unanswered is what is known of a request that a leader has taken and not answered.
+func unanswered() *event.Refusal {
+	return &event.Refusal{Kind: "timeout", Text: "the leader did not answer in time: the outcome is unknown, look at the state and repeat if needed"}
 }
 
 // expireRequests gives up those that took too long.
@@ -125,7 +134,7 @@ func (c *Core) expireRequests() {
 		if c.now.Mono < q.deadline {
 			return false
 		}
-		refusal := &event.Refusal{Kind: "timeout", Text: "the leader did not answer in time: the outcome is unknown, look at the state and repeat if needed"}
+		refusal := unanswered()
 		if q.leader == 0 {
 			refusal = &event.Refusal{Kind: "no-leader", Text: "there is no leader: is a majority of the voters up and connected? See: ha status"}
 		}
