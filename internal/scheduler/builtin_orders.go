@@ -1,12 +1,14 @@
 package scheduler
 
 import (
+	"slices"
 	"sort"
 )
 
 // builtinOrders adds the orderings inside and around every resource
 // (SEMANTICS 23, 28, 29).
 func (rn *run) builtinOrders() {
+	rn.orderings = slices.Grow(rn.orderings, 8*len(rn.all)) // about as many as there will be
 	for _, r := range rn.resources {
 		rn.internalOrders(r)
 	}

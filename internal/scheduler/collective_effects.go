@@ -339,7 +339,7 @@ func partnerOn(collective *resource, n *node, wanted role, current bool) *resour
 				continue
 			}
 		}
-		if !anyBlocked(each) && each.onlyNode(current) == n {
+		if each.onlyNode(current) == n && !anyBlocked(each) {
 			return each
 		}
 	}

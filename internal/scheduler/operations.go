@@ -64,13 +64,14 @@ func (rn *run) evaluateOperation(r *resource, name string, interval int64, c *cl
 
 // property returns what is said of op under a name, and whether anything is.
 func (op *operation) property(name string) (value string, set bool) {
-	if op.merged != nil {
+	switch {
+	case op.merged != nil:
 		value, set = op.merged[name]
-		return value, set
-	}
-	for each, v := range op.properties() {
-		if each == name {
-			value, set = v, true
+	case op.config != nil:
+		for i := range op.config.Attrs {
+			if p := &op.config.Attrs[i]; p.Name == name {
+				value, set = p.Value, true
+			}
 		}
 	}
 	return value, set

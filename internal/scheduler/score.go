@@ -1,9 +1,6 @@
 package scheduler
 
-import (
-	"strconv"
-	"strings"
-)
+import "strconv"
 
 // score is a preference, clamped to ±infinity (SEMANTICS 1).
 type score int32
@@ -76,7 +73,7 @@ func parseScore(text string, def score) score {
 	case "-INFINITY":
 		return -infinity
 	}
-	t := strings.TrimLeft(text, " \t\n\r\v\f")
+	t := trimBlanks(text)
 	end := 0
 	if end < len(t) && (t[end] == '-' || t[end] == '+') {
 		end++

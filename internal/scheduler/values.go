@@ -68,7 +68,7 @@ func seconds(ms int64) int64 {
 // leadingInt reads the integer at the beginning of text, after blanks, and
 // returns what follows; it saturates. Without digits, ok is false.
 func leadingInt(text string) (n int64, rest string, ok bool) {
-	t := strings.TrimLeft(text, " \t\n\r\v\f")
+	t := trimBlanks(text)
 	end := 0
 	if end < len(t) && (t[end] == '-' || t[end] == '+') {
 		end++
@@ -82,6 +82,14 @@ func leadingInt(text string) (n int64, rest string, ok bool) {
 	}
 	n, _ = strconv.ParseInt(t[:end], 10, 64) // out of range: the nearest value
 	return n, t[end:], true
+}
+
+// trimBlanks cuts off the blanks at the beginning of text; mostly there are none.
+func trimBlanks(text string) string {
+	if text == "" || text[0] > ' ' {
+		return text
+	}
+	return strings.TrimLeft(text, " \t\n\r\v\f")
 }
 
 // intOr reads the integer at the beginning of text; without one, or below least,
