@@ -8,6 +8,7 @@ import (
 // writeGraph fills Plan.Actions with what is to be done (SEMANTICS 32).
 func (rn *run) writeGraph() {
 	rn.createNotifications()
+	rn.leaveOutUnmet()
 	count, edges := 0, 0
 	for _, a := range rn.actions {
 		if a.wanted() {
@@ -22,7 +23,6 @@ func (rn *run) writeGraph() {
 		if a.graphID == 0 {
 			continue
 		}
-		mergeRelations(a)
 		from := len(all)
 		for _, o := range a.before { // by ascending id of the first
 			if o.first.graphID != 0 && o.waits() {
@@ -57,6 +57,38 @@ func (a *action) wanted() bool {
 		return true
 	}
 	return a.node.online && !a.node.unclean
+}
+
+// leaveOutUnmet makes unrunnable what would have to wait for something that will
+// not happen, and what requires that in turn. Propagation leaves such actions: it
+// does not follow up on a member's start that becomes unrunnable with its group, nor
+// does it know that nothing is started of what is not managed. Pacemaker has them in
+// its graph, where they wait for good, and its simulator calls that invalid.
+func (rn *run) leaveOutUnmet() {
+	for _, a := range rn.actions {
+		if a.wanted() {
+			mergeRelations(a)
+		}
+	}
+	for _, a := range rn.actions {
+		a.leaveOutIfUnmet()
+	}
+}
+
+func (a *action) leaveOutIfUnmet() {
+	if !a.wanted() || !slices.ContainsFunc(a.before, (*relation).unmet) {
+		return
+	}
+	a.runnable = false
+	for _, o := range a.after {
+		o.then.leaveOutIfUnmet()
+	}
+}
+
+// unmet tells whether a relation makes its then action wait for something that is
+// not in the graph.
+func (o *relation) unmet() bool {
+	return !o.first.optional && !o.first.wanted() && o.waits()
 }
 
 // mergeRelations joins relations of a with the same first action.

@@ -23,7 +23,6 @@ func (rn *run) evaluateOrders() {
 	}
 	rn.connectRealStarts()
 	rn.dropInvalid()
-	rn.stopIdleMonitors()
 }
 
 // bindFirst turns an ordering into relations from every matching action of its
@@ -257,24 +256,6 @@ func (rn *run) completionOf(a *action) *action {
 		return found
 	}
 	return a
-}
-
-// stopIdleMonitors: what has not been started is not monitored, or it would be
-// found to have failed. Propagation does not always say so: a start that becomes
-// unrunnable as part of a group, or with the partner of its instance, is not
-// followed up. Pacemaker has such monitors wait for good (its simulator calls the
-// transition invalid).
-func (rn *run) stopIdleMonitors() {
-	for _, a := range rn.actions {
-		if a.task != taskMonitor || a.interval == 0 || a.optional {
-			continue
-		}
-		for _, o := range a.before {
-			if first := o.first; o.kind.has(relBlock) && first.resource == a.resource && first.task == taskStart && !first.runnable {
-				a.runnable = false
-			}
-		}
-	}
 }
 
 // dropInvalid voids relations that cannot be kept: of what runs in a guest with

@@ -110,8 +110,8 @@ func TestReplanWholeWhere(t *testing.T) {
 }
 
 // TestReplanBlockedGroups makes plans for groups of which each starts after the one
-// before, and the first cannot run. None of them is monitored then, however often
-// propagation comes by: in a slice it comes by in another order.
+// before, and the first cannot run: nothing is done, nor monitored. In a slice,
+// propagation comes by in another order.
 func TestReplanBlockedGroups(t *testing.T) {
 	c := &changing{Rand: rand.New(rand.NewPCG(70248, 3)), now: moment, quiet: true}
 	c.problem = layered(c.Rand) // top5 and top8 after top4 after top2 after top1
