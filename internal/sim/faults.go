@@ -395,12 +395,21 @@ func (w *World) cut(f Fault, from, to []int, both bool) {
 	w.ending(f.For, func() { change(-1) })
 }
 
-// stuckStream lets streams between two hosts stand still, while heartbeats pass.
+// stuckStream lets streams between two hosts stand still, while heartbeats pass: nothing
+// is delivered, or (a packet filter) the kernel gives connections up.
 func (w *World) stuckStream(f Fault) {
+	filter := f.Kind == "stuck stream" && w.chance(0.5)
 	change := func(by int) {
-		w.each(f, []int{f.Host}, []int{f.Peer}, func(p *path) { p.mute += by })
+		stop := func(p *path) {
+			if filter {
+				p.drop += by
+			} else {
+				p.mute += by
+			}
+		}
+		w.each(f, []int{f.Host}, []int{f.Peer}, stop)
 		if f.Text == "both ways" {
-			w.each(f, []int{f.Peer}, []int{f.Host}, func(p *path) { p.mute += by })
+			w.each(f, []int{f.Peer}, []int{f.Host}, stop)
 		}
 	}
 	change(1)

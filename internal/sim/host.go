@@ -112,7 +112,6 @@ func (h *Host) switchOn() {
 	h.dog = watchdog{}
 	h.w.truth.PowerOn(h.name, h.bootID())
 	h.w.note("%s: power on, boot %d", h.name, h.boots)
-	h.w.net.reset(h)
 	if !h.stopped {
 		boot := h.boots
 		h.w.after(h.w.between(200*time.Millisecond, 2*time.Second), func() {
@@ -167,7 +166,6 @@ func (h *Host) start() {
 	}
 	w.note("%s: daemon starts", h.name)
 	h.daemon = &daemon{core: c, next: h.next, replies: map[uint64]func(event.Reply){}, began: w.now, turned: w.now}
-	w.net.reset(h)
 	h.ready()
 	if h.daemon == nil {
 		return
@@ -194,7 +192,6 @@ func (h *Host) ended() {
 	h.daemon = nil
 	h.disk.killed(h.w)
 	h.agents.daemonGone()
-	h.w.net.reset(h)
 }
 
 // inLife plans something for as long as the present daemon lives.
@@ -247,6 +244,7 @@ func (h *Host) pulse(life int) {
 		return
 	}
 	d := h.daemon
+	h.w.net.keep(h)
 	interval := 100 * time.Millisecond
 	if d.beat != nil {
 		interval = max(d.beat.Packet.Interval, time.Millisecond)

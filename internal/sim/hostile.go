@@ -305,7 +305,7 @@ func (w *World) lateWord(f Fault) {
 		for i := range w.hosts {
 			if w.hosts[i].leads() && i != h.index {
 				w.stick(f.For + time.Duration(f.Rate*float64(6*time.Second)) + time.Microsecond)
-				f.Link = w.net.streams[i][h.index].link
+				f.Link = w.net.stream(w.hosts[i], h).took
 				w.cut(f, []int{i}, []int{h.index}, true)
 			}
 		}

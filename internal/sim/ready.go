@@ -64,6 +64,7 @@ func (h *Host) ready() {
 		d.local = r.Local
 		d.self = r.Local.Incarnation
 		d.terms = max(d.terms, r.Local.Term)
+		w.net.linksChanged(h)
 	}
 	for _, reply := range r.Replies {
 		if answer := d.replies[reply.ID]; answer != nil {

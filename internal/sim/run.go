@@ -190,6 +190,9 @@ func (w *World) recover() time.Duration {
 			}
 		}
 		began = max(began, w.started, w.forced) // before, it was for a host to boot, or for people to act
+		if w.spares() {
+			began = w.now
+		}
 		return w.well() == ""
 	})
 	if !ok {
@@ -259,6 +262,28 @@ func (w *World) awaitsFormerCall() bool {
 			m := s.Member(f.Target.Node)
 			return f.Result == "confirmed" && f.Action != "on" && f.Caller != "" && m != nil && m.State == cluster.NodeFenced && m.Incarnation.Boot == f.Target.Boot
 		})
+	})
+}
+
+// spares tells whether a sole voter that has booted gives a former voter time to boot
+// before it has that one fenced (rule 7): who has dropped its state, and waits for somebody
+// to admit it, cannot be heard.
+func (w *World) spares() bool {
+	d := cluster.Detection{Preset: w.shape.Preset}
+	grace := max(10*time.Second, 10*d.Resolve().DeadTime)
+	return slices.ContainsFunc(w.hosts, func(h *Host) bool {
+		if h.daemon == nil || h.daemon.state == nil || h.boots == 1 || h.led || w.now-h.daemon.began > grace {
+			return false
+		}
+		waits := false
+		for i := range h.daemon.state.Members {
+			m := &h.daemon.state.Members[i]
+			if m.Voter != (m.Name == h.name) {
+				return false
+			}
+			waits = waits || m.Voted && w.byName[m.Name].disk.stored.Identity.RaftID == 0
+		}
+		return waits
 	})
 }
 

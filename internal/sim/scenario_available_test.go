@@ -217,22 +217,56 @@ func TestFenceDeviceWithoutPower(t *testing.T) {
 	})
 }
 
-// TestALostAppendIsSentAgain: the stream loses an entry while the heartbeats go on,
-// and nothing is written afterwards: the follower gets it all the same.
+// TestALostAppendIsSentAgain: the stream drops an entry, since a packet filter lets nothing
+// but heartbeats through for a while; nothing is written afterwards, and the follower gets
+// it all the same.
 func TestALostAppendIsSentAgain(t *testing.T) {
 	play(t, shape(3), func(s *stage) {
 		s.clock.stop = true
 		s.pass(2)
 		l := s.leader()
 		f := l%3 + 1
-		s.net.streams[l-1][f-1].ready = s.now + 300*time.Millisecond
+		filter := func(by int) {
+			for link := range s.net.paths {
+				s.net.paths[link][l-1][f-1].drop += by
+			}
+		}
+		filter(1)
 		if r := s.wish(l, online("n1")); r.Err != nil {
 			t.Errorf("%v: %v", s, r.Err)
 		}
 		if s.host(f).daemon.state.Index >= s.host(l).daemon.state.Index {
+			t.Errorf("%v: it came through", s)
+		}
+		s.pass(3.3)
+		filter(-1)
+		if s.stats["message dropped"] == 0 {
 			t.Errorf("%v: nothing was lost", s)
 		}
 		s.await(3, "the follower has it", func() bool { return s.host(f).daemon.state.Index >= s.host(l).daemon.state.Index })
+	})
+}
+
+// TestWhatWasDroppedIsNotWaitedFor: a node was off while another one led, whose messages to
+// it were dropped. When it is back a third one leads, and dies: the two that are left have
+// had nothing to say to each other, hear each other, and elect a leader.
+func TestWhatWasDroppedIsNotWaitedFor(t *testing.T) {
+	play(t, shape(3), func(s *stage) {
+		lead := func(n int) {
+			s.wish(s.leader(), event.Request{Transfer: &s.host(n).name})
+			s.await(10, "leadership moves", func() bool { return s.leader() == n })
+			s.pass(1)
+		}
+		lead(1)
+		s.crash(2)
+		s.pass(8)
+		lead(3)
+		s.pass(4)
+		s.boot(2)
+		s.await(10, "n2 is back", func() bool { return s.leader() == 3 && s.member(2).State == cluster.NodeOnline && s.voters() == 3 })
+		s.pass(1)
+		s.crash(3)
+		s.await(5, "one of the two that are left leads", func() bool { return s.leader() > 0 })
 	})
 }
 
@@ -307,7 +341,7 @@ func TestAStuckStream(t *testing.T) {
 		play(t, shape(3), func(s *stage) {
 			l := s.leader()
 			f := l%3 + 1
-			mute(s, l, f, 1, s.net.streams[l-1][f-1].link)
+			mute(s, l, f, 1, s.net.stream(s.host(l), s.host(f)).took)
 			if r := s.wish(l, online("n1")); r.Err != nil {
 				t.Errorf("%v: %v", s, r.Err)
 			}
@@ -329,7 +363,9 @@ func TestAStuckStream(t *testing.T) {
 					}
 					// Not heard for 4 s, and a second for its fencing.
 					s.await(12, "one of them is fenced", func() bool { return s.host(f).boots+s.host(l).boots > boots || !s.host(f).power || !s.host(l).power })
-					if nodes > 2 || !both { // two that shot each other wait until each hears what the other says
+					s.pass(2)
+					shot := func(n int) bool { return s.host(n).boots > 1 || !s.host(n).power }
+					if nodes > 2 || !shot(l) || !shot(f) { // two that shot each other wait until each hears what the other says
 						s.await(12, "all is served", func() bool { return s.leader() > 0 && s.served() })
 					}
 					mute(s, l, f, -1, 0, 1)
@@ -355,12 +391,12 @@ func TestWhoCountsAsOffLeads(t *testing.T) {
 		// n1 counts as off, and is about to be no voter any more.
 		s.await(20, "a change of voters", s.when(stepWritten, 2, 0, func(*Host) { s.isolate(2) }))
 		s.crash(2)
-		s.heal(2)
 		s.host(1).filtered--
 		s.await(20, "another leader", func() bool { return s.leader() > 0 })
 		if s.leader() == 1 {
 			led++
 		}
+		s.heal(2) // not earlier: what it has written may still be on its way
 		s.boot(2)
 		s.await(30, "all is well", func() bool { return s.well() == "" })
 	})

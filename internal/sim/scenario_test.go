@@ -62,7 +62,7 @@ func TestScenarios(t *testing.T) {
 			at(10, "standby", 1, 10).with(1), at(10.6, "kill", 1, 0.5), at(10.6, "kill", 2, 0.5), at(10.6, "kill", 3, 0.5),
 			at(30, "standby", 1, 10).with(2), at(30.06, "kill", 1, 0.5), at(30.06, "kill", 2, 1.5), at(30.06, "kill", 3, 0.5),
 			at(50, "standby", 1, 10).with(3), at(50.1, "kill", 1, 0.5), at(50.1, "kill", 2, 0.5), at(50.1, "kill", 3, 0.5),
-		}, "orphaned operation", 0},
+		}, "orphaned operation", 8},
 		{"one-way links", shape(3), []Fault{at(10, "isolate one way", 1, 8).with(2), at(40, "isolate one way", 3, 8).with(1)}, "", 0},
 		{"a leader that stands still", shape(3), []Fault{at(10, "pause", 1, 3), at(30, "suspend", 1, 6), at(50, "pause", 2, 0.9)}, "", 0},
 		{"a stuck disk under a live heartbeat", shape(3), []Fault{at(10, "stuck disk", 1, 12)}, "heartbeats held back", 0},
