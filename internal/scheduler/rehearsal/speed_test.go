@@ -1,11 +1,13 @@
 package rehearsal_test
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -15,7 +17,7 @@ import (
 )
 
 var (
-	program = flag.String("ha", "", "the ha binary, to be started once a case by BenchmarkBesideReference")
+	program = flag.String("ha", "", "the ha binary, to be started for each case by BenchmarkBesideReference and BenchmarkProcesses")
 	files   = flag.String("cibs", "", "a directory with further CIB files for BenchmarkBesideReference")
 )
 
@@ -61,6 +63,60 @@ func BenchmarkBesideReference(t *testing.B) {
 		t.Logf("%s: crm_simulate %v, ours with parsing %v: %.0f times faster", filepath.Base(name), slow, fast, float64(slow)/float64(fast))
 	}
 }
+
+// BenchmarkProcesses starts ha for every recorded case as often as -benchtime says
+// (20x), and prints what a process takes, by the clock and of processors.
+func BenchmarkProcesses(b *testing.B) {
+	if *program == "" {
+		b.Skip("name the program by -ha")
+	}
+	dir := casesDir(b)
+	var all []processTimes
+	for _, c := range readCases(b, dir) {
+		p := processTimes{name: c.Name}
+		for range b.N {
+			cmd := exec.Command(*program, "simulate", "--format", "judge", "--at", c.Time, filepath.Join(dir, "xml", c.Name+".xml"))
+			began := time.Now()
+			if err := cmd.Run(); err != nil {
+				b.Fatalf("%s: %v", c.Name, err)
+			}
+			p.clock = append(p.clock, time.Since(began))
+			p.processor = append(p.processor, cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime())
+		}
+		slices.Sort(p.clock)
+		slices.Sort(p.processor)
+		all = append(all, p)
+	}
+	const limit, figure = 15 * time.Millisecond, 10 * time.Microsecond
+	var sum, bestSum, processorSum time.Duration
+	over, bestOver := 0, 0
+	for _, p := range all {
+		sum += p.median()
+		bestSum += p.clock[0]
+		processorSum += p.processor[0]
+		if p.median() >= limit {
+			over++
+		}
+		if p.clock[0] >= limit {
+			bestOver++
+		}
+	}
+	n := time.Duration(len(all))
+	b.Logf("%d cases, %d times each: best %v, median %v, processor (best) %v on average; %v or more: %d by the best, %d by the median",
+		n, b.N, (bestSum / n).Round(figure), (sum / n).Round(figure), (processorSum / n).Round(figure), limit, bestOver, over)
+	slices.SortFunc(all, func(p, q processTimes) int { return cmp.Compare(q.median(), p.median()) })
+	for _, p := range all[:min(len(all), 5)] {
+		b.Logf("%s: best %v, median %v, processor (best) %v", p.name, p.clock[0].Round(figure), p.median().Round(figure), p.processor[0].Round(figure))
+	}
+}
+
+// processTimes are what the runs of one case took, sorted.
+type processTimes struct {
+	name             string
+	clock, processor []time.Duration
+}
+
+func (p *processTimes) median() time.Duration { return p.clock[len(p.clock)/2] }
 
 // childTime runs a program and returns the processor time it took, whether it
 // succeeded or not.
