@@ -95,6 +95,11 @@ func (rn *run) mergeAtOnce(source, r *resource, scores scoreVector, c *colocatio
 	if !e.ok {
 		return false
 	}
+	return rn.addEffectTo(scores, e, flags)
+}
+
+// addEffectTo adds e to scores, if that leaves a node available all the way.
+func (rn *run) addEffectTo(scores scoreVector, e *mergeEffect, flags mergeFlags) bool {
 	if n := rn.mergeOnly; n != nil {
 		sum, stays, ok := e.merge(n.index, scores[n.index], flags)
 		if ok = ok && stays && n.availableWithGuest(); ok {
@@ -102,11 +107,6 @@ func (rn *run) mergeAtOnce(source, r *resource, scores scoreVector, c *colocatio
 		}
 		return ok
 	}
-	return rn.addEffectTo(scores, e, flags)
-}
-
-// addEffectTo adds e to scores, if that leaves a node available all the way.
-func (rn *run) addEffectTo(scores scoreVector, e *mergeEffect, flags mergeFlags) bool {
 	after := rn.scratch.copyOf(scores)
 	defer rn.scratch.release(after)
 	some := false
@@ -127,32 +127,48 @@ func (rn *run) addEffectTo(scores scoreVector, e *mergeEffect, flags mergeFlags)
 	return some
 }
 
+// Which constraints with a clone an effect is of.
+const (
+	finiteOnes = iota
+	infiniteOnes
+	allOnes
+)
+
 // addAllPreferences adds to the scores of r, an instance, what all dependents of
 // its clone would like by infinite or by other constraints, if that can be told.
 func (rn *run) addAllPreferences(r *resource, infinite bool) bool {
-	if rn.mergeApart || rn.opts.Reasons || !r.isPrimitive() || !r.isInstance() || len(r.withThis) > 0 || rn.seesHosts(r) {
-		return false
+	which := finiteOnes
+	if infinite {
+		which = infiniteOnes
 	}
-	e := rn.effectOfAll(r.parent, infinite)
-	return e.ok && (len(e.steps) == 0 || rn.addEffectTo(r.allowed, e, mergeActive))
+	return !rn.opts.Reasons && r.isInstance() && rn.mergeAllAtOnce(r, r.parent, r.allowed, which, mergeActive)
 }
 
-// effectOfAll returns the effect of merging all infinite, or all other,
-// constraints with a clone.
-func (rn *run) effectOfAll(clone *resource, infinite bool) *mergeEffect {
-	which := 0
-	if infinite {
-		which = 1
+// mergeAllAtOnce does what mergeInto does for r, a clone or an instance of it, with
+// the dependents of all such constraints, one after the other, if that can be told.
+func (rn *run) mergeAllAtOnce(r, clone *resource, scores scoreVector, which int, flags mergeFlags) bool {
+	if rn.mergeApart || r != clone && (!r.isPrimitive() || len(r.withThis) > 0) || rn.seesHosts(r) {
+		return false
 	}
+	e := rn.effectOfAll(clone, which)
+	return e.ok && (len(e.steps) == 0 || rn.addEffectTo(scores, e, flags))
+}
+
+// effectOfAll returns the effect of merging all such constraints with a clone.
+func (rn *run) effectOfAll(clone *resource, which int) *mergeEffect {
 	if e := clone.clone.effects[which]; e != nil && e.holds(rn) {
 		return e
 	}
 	e := rn.newEffect()
 	for _, c := range withThisOf(clone) {
-		if c.infinite() == infinite && c.hasInfluence(nil) {
-			e.addPart(rn.effectOfMerging(c.dependent, c))
-			e.ok = e.ok && !c.dependent.inClone()
+		switch {
+		case which == allOnes: // also counts for instances, where that is as sure as here
+			e.ok = e.ok && c.influence && !c.dependent.isConnection
+		case c.infinite() != (which == infiniteOnes), !c.hasInfluence(nil):
+			continue
 		}
+		e.addPart(rn.effectOfMerging(c.dependent, c))
+		e.ok = e.ok && !c.dependent.inClone()
 	}
 	clone.clone.effects[which] = e
 	return e

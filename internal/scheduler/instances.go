@@ -284,9 +284,11 @@ func (rn *run) colocationPreference(i *resource, n *node) score {
 	for _, c := range thisWithOf(i) {
 		rn.mergeInto(c.primary, i, &scores, c, 0)
 	}
-	for _, c := range withThisOf(i) {
-		if c.hasInfluence(i) {
-			rn.mergeInto(c.dependent, i, &scores, c, mergePositive)
+	if !i.isInstance() || !rn.mergeAllAtOnce(i, i.parent, scores, allOnes, mergePositive) {
+		for _, c := range withThisOf(i) {
+			if c.hasInfluence(i) {
+				rn.mergeInto(c.dependent, i, &scores, c, mergePositive)
+			}
 		}
 	}
 	rn.mergeOnly = nil

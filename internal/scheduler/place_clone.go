@@ -14,8 +14,10 @@ func (rn *run) placeClone(c *resource, prefer *node, stopIfFail bool) {
 		rn.place(k.primary, prefer, stopIfFail)
 	}
 	rn.rescore(c, true)
-	for _, k := range withThisOf(c) {
-		rn.addPreferences(c, k)
+	if !rn.mergeAllAtOnce(c, c, c.allowed, allOnes, mergeActive|mergePositive) {
+		for _, k := range withThisOf(c) {
+			rn.addPreferences(c, k)
+		}
 	}
 	rn.rescore(c, false)
 	rn.sortInstances(c.children)

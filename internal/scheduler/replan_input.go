@@ -274,9 +274,12 @@ func sameLocation(a, b *cluster.Location) bool {
 func sameResource(a, b *cluster.Resource) bool {
 	return a.ID == b.ID && a.Kind == b.Kind && a.Agent == b.Agent && a.Template == b.Template && a.OpsRef == b.OpsRef &&
 		a.LegacyPromotable == b.LegacyPromotable && sameSets(a.Meta, b.Meta) && sameSets(a.Params, b.Params) && sameSets(a.Utilization, b.Utilization) &&
-		slices.EqualFunc(a.Operations, b.Operations, sameOperation) &&
-		slices.EqualFunc(a.Children, b.Children, func(x, y cluster.Resource) bool { return sameResource(&x, &y) }) &&
+		(shared(a.Operations, b.Operations) || slices.EqualFunc(a.Operations, b.Operations, sameOperation)) && sameChildren(a.Children, b.Children) &&
 		(a.Bundle == b.Bundle || reflect.DeepEqual(a.Bundle, b.Bundle))
+}
+
+func sameChildren(a, b []cluster.Resource) bool {
+	return shared(a, b) || slices.EqualFunc(a, b, func(x, y cluster.Resource) bool { return sameResource(&x, &y) })
 }
 
 func sameOperation(a, b cluster.Operation) bool {

@@ -221,7 +221,8 @@ func difference(got, want *cluster.Plan) string {
 }
 
 // monitoredUnstarted lists what a plan monitors on a node where it neither is nor
-// will be started; but for monitors for role Stopped, and of what is not managed.
+// will be started; but for monitors for role Stopped, of what is not managed, and
+// behind connections, where no cluster acts.
 func monitoredUnstarted(plan *cluster.Plan) (ids []string) {
 	started := map[string]bool{} // by instance and node
 	blocked := map[string]bool{}
@@ -238,7 +239,7 @@ func monitoredUnstarted(plan *cluster.Plan) (ids []string) {
 	}
 	for i := range plan.Actions {
 		a := &plan.Actions[i]
-		if a.Kind == scheduler.Monitor && a.ExpectRC != 7 && !blocked[a.Instance] && !started[a.Instance+" on "+a.Node] {
+		if a.Kind == scheduler.Monitor && a.ExpectRC != 7 && a.Router == "" && !blocked[a.Instance] && !started[a.Instance+" on "+a.Node] {
 			ids = append(ids, a.Instance+" on "+a.Node)
 		}
 	}

@@ -144,7 +144,7 @@ type cloneData struct {
 	notifyStop      *notifications
 	notifyPromote   *notifications
 	notifyDemote    *notifications
-	effects         [2]*mergeEffect   // of all that depends on it, by constraints that are finite, infinite
+	effects         [3]*mergeEffect   // of all that depends on it, see effectOfAll
 	notifyLists     map[string]string // what notified agents are told, once computed
 }
 
