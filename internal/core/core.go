@@ -102,8 +102,9 @@ func New(o Options) (*Core, error) {
 	c := &Core{
 		options: o, now: o.Now, started: o.Now.Mono, random: random(o.Seed),
 		identity: id, state: &cluster.State{}, names: map[uint64]string{}, carriers: map[int]bool{},
-		engine: transition.New(), fences: fencing.New(), two: pairing{vote: fencing.New()}, graces: map[string]time.Duration{}, parted: map[string]parting{},
+		fences: fencing.New(), two: pairing{vote: fencing.New()}, graces: map[string]time.Duration{}, parted: map[string]parting{},
 	}
+	c.engine = transition.New(c.knownTo)
 	if reason := unusable(&o); reason != "" {
 		c.exit(event.Exit{Code: 1, Rejoin: true, Reason: reason})
 		return c, nil

@@ -270,6 +270,19 @@ func (c *Core) heard(e event.HeartbeatReceived) (news bool) {
 	return changed || p.Lineage != c.identity.Lineage.ID
 }
 
+// knownTo tells up to which index a node shows, in this very life, that it has what is
+// committed on its disk.
+func (c *Core) knownTo(node cluster.Incarnation) uint64 {
+	if node == c.self {
+		return c.state.Index
+	}
+	p := c.peer(node.Node).Packet
+	if p.Counter != node.Counter || p.Boot != node.Boot || p.Lineage != c.identity.Lineage.ID {
+		return 0
+	}
+	return p.Commit
+}
+
 // peer returns what is known of a node by heartbeats; one of another lineage, or
 // with a removed Raft id, does not count as reachable.
 func (c *Core) peer(name string) heartbeat.View {

@@ -44,6 +44,7 @@ func TestScenariosCatch(t *testing.T) {
 		{"TestWatchdogs", "give lost nodes contact"},
 		{"TestWatchdogs", "count the lease from receipt"},
 		{"TestTimeCountsAnewAfterAPair", "count the watchdog from before a pair"},
+		{"TestAMigrationWaitsForItsTarget", "migrate to who does not expect it"},
 		{"TestAnswerOfALateFencing", "admit while a fencing is open"},
 		{"TestConfirmWhileHeard", "confirm what is heard"},
 		{"TestPolicies", "without quorum keep everything"},

@@ -117,6 +117,15 @@ func (h *Host) schedule(s *event.ScheduleRequest) {
 	})
 }
 
+// hasLeft tells whether this node's state says that it has left, with everything stopped.
+func (h *Host) hasLeft() bool {
+	if h.daemon.state == nil {
+		return false
+	}
+	m := h.daemon.state.Member(h.name)
+	return m != nil && m.State == cluster.NodeOffline && m.Incarnation == h.daemon.self
+}
+
 // exited deals with a core that ends itself.
 func (h *Host) exited(e *event.Exit) {
 	w := h.w
@@ -126,7 +135,7 @@ func (h *Host) exited(e *event.Exit) {
 		w.crash(h, w.between(2*time.Second, 15*time.Second))
 		return
 	}
-	if e.Code == 0 && h.stopped && h.daemon.armed {
+	if e.Code == 0 && h.daemon.armed && h.hasLeft() {
 		w.truth.Stopped(w.now, h.name, h.bootID(), h.dog.armed)
 	}
 	h.ended()

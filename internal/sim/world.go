@@ -271,7 +271,9 @@ func (w *World) followLost(s *cluster.State) {
 			i, now := m.Incarnation, loss{m.Incarnation, w.now}
 			w.lost[m.Name] = now
 			w.after(span+span/50+time.Second, func() {
-				if w.lost[i.Node] == now {
+				// The State tells later than the log that two vote.
+				d := w.byName[i.Node].daemon
+				if pair := d != nil && d.self == i && d.voters == 2; w.lost[i.Node] == now && !pair {
 					w.count("watchdog deadline")
 					w.truth.Deadline(w.now, i.Node, i.Boot)
 				}

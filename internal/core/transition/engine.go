@@ -14,6 +14,7 @@ import (
 
 // Engine is the leader's transition engine. One that does not lead is never asked.
 type Engine struct {
+	knows    func(cluster.Incarnation) uint64 // up to where this very life shows that it has what is committed
 	term     uint64
 	next     uint64            // number of the next order
 	orders   map[uint64]*order // sent, not answered
@@ -26,6 +27,7 @@ type Engine struct {
 	settling map[uint64]time.Duration    // two-sided grants whose source was proposed to be done, and when
 	told     map[cluster.Incarnation]int // newest result of whom has reported to this leader, as of then
 	asking   map[place]time.Duration     // grants that were proposed, and when
+	arriving map[uint64]uint64           // two-sided grants, and an index by which the State had them
 	now      event.Time
 	failures int // transitions in a row that failed
 	alarmed  map[string]bool
@@ -106,9 +108,10 @@ const (
 	answerSlack = time.Minute
 )
 
-// New returns the engine of a node that does not lead.
-func New() *Engine {
-	e := &Engine{}
+// New returns the engine of a node that does not lead. knows tells up to which index a
+// node, in this very life, shows that it has on its disk what is committed.
+func New(knows func(cluster.Incarnation) uint64) *Engine {
+	e := &Engine{knows: knows}
 	e.Lead(0)
 	return e
 }
@@ -117,9 +120,9 @@ func New() *Engine {
 // have reported.
 func (e *Engine) Lead(term uint64) {
 	*e = Engine{
-		term: term, next: term<<28 + 1, state: &cluster.State{}, orders: map[uint64]*order{}, busy: map[place]string{},
+		knows: e.knows, term: term, next: term<<28 + 1, state: &cluster.State{}, orders: map[uint64]*order{}, busy: map[place]string{},
 		proposed: map[cluster.Incarnation]proposal{}, giving: map[part]time.Duration{}, lowering: map[uint64]time.Duration{},
-		settling: map[uint64]time.Duration{}, told: map[cluster.Incarnation]int{}, asking: map[place]time.Duration{}, alarmed: map[string]bool{},
+		settling: map[uint64]time.Duration{}, told: map[cluster.Incarnation]int{}, asking: map[place]time.Duration{}, arriving: map[uint64]uint64{}, alarmed: map[string]bool{},
 	}
 }
 

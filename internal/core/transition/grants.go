@@ -2,6 +2,7 @@ package transition
 
 import (
 	"slices"
+	"time"
 
 	"linuxha/internal/cluster"
 	"linuxha/internal/cluster/mutant"
@@ -90,6 +91,22 @@ func (e *Engine) awaited(g *cluster.Grant) bool {
 	}
 	target := e.state.Member(g.Holders[1].Node)
 	return target != nil && target.Awaits(g.Instance)
+}
+
+// arrivalLook is how soon a migration's target is looked at again.
+const arrivalLook = 20 * time.Millisecond
+
+// targetKnows tells whether the target of a migration under g knows that something may
+// arrive. Else it could, cut off, take itself for empty and feed its watchdog beyond
+// the time that others count (rule 8).
+func (e *Engine) targetKnows(g *cluster.Grant) bool {
+	if len(g.Holders) < 2 {
+		return true
+	}
+	if e.arriving[g.ID] == 0 {
+		e.arriving[g.ID] = e.state.Index
+	}
+	return e.knows(g.Holders[1]) >= e.arriving[g.ID] || mutant.Is("migrate to who does not expect it")
 }
 
 // grant proposes, together, every grant that the walk will need and that nobody

@@ -2,6 +2,7 @@ package transition
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +29,7 @@ func inc(node string) cluster.Incarnation {
 }
 
 func newLeader(t *testing.T, nodes ...string) *leader {
-	l := &leader{t: t, e: New(), s: &cluster.State{}, calls: map[string]int{}, sent: map[string]event.Order{}}
+	l := &leader{t: t, e: New(func(cluster.Incarnation) uint64 { return math.MaxUint64 }), s: &cluster.State{}, calls: map[string]int{}, sent: map[string]event.Order{}}
 	l.now = event.Time{Mono: time.Minute, Wall: time.Unix(1e9, 0)}
 	config := cluster.Config{Resources: []cluster.Resource{{ID: "fs", Kind: cluster.Primitive}, {ID: "web", Kind: cluster.Primitive}, {ID: "db", Kind: cluster.Primitive}}}
 	l.commit(cluster.Command{Init: &cluster.Init{Lineage: cluster.Lineage{ID: "l1"}, Config: config, First: cluster.Member{Name: nodes[0], RaftID: 1}}})

@@ -50,7 +50,7 @@ type walk struct {
 	nextFence uint64            // a fencing from this one on was begun after the plan
 	unfencing map[string]uint64 // by node: the unfencing that was open then
 	retry     time.Duration     // when to propose or wish again
-	unsure    bool              // a grant that was proposed earlier may still come
+	unsure    bool              // something may still come: a grant that was proposed earlier, what a node has to show
 	limits    limits
 }
 
@@ -195,6 +195,11 @@ func (e *Engine) step(now event.Time, s *step) bool {
 	if s.needsGrant() {
 		g := e.usable(s, m)
 		if g == nil {
+			return false
+		}
+		if s.Kind == cluster.ActionMigrateTo && !e.targetKnows(g) {
+			w.unsure = true
+			w.again(now.Mono + arrivalLook)
 			return false
 		}
 		grant = g.ID
