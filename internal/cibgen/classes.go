@@ -51,6 +51,8 @@ var Classes = []struct {
 	{"changed-device", changedDevice},
 	{"rehearsed-migration", rehearsedMigration},
 	{"unique-by-part", uniqueByPart},
+	{"unprobed-instances-started", unprobedStarted},
+	{"instance-without-node", withoutNode},
 }
 
 // ClassOf names the class of a difference, "" if there is none or it is not known.
@@ -138,7 +140,8 @@ func unrunnableProbe(c Comparison) bool {
 }
 
 // maintenanceByNode: all that differs are monitors, and cancellations of monitors,
-// of resources that have been on a node that is in maintenance.
+// of resources that have been on a node that is in maintenance, or behind a
+// connection that is left alone since it failed.
 func maintenanceByNode(c Comparison) bool {
 	resting := map[string]bool{} // nodes
 	c.Document.each("node", func(n *Element) { resting[n.Attr("uname")] = n.has("maintenance", "true") })
@@ -148,6 +151,11 @@ func maintenanceByNode(c Comparison) bool {
 			for name := range p.guests() {
 				resting[name] = true
 			}
+		}
+	})
+	c.Document.each("lrm_resource", func(r *Element) {
+		if r.Attr("type") == "remote" && slices.ContainsFunc(r.Children, (*Element).failedOperation) {
+			resting[r.Attr("id")] = true
 		}
 	})
 	there := map[string]bool{} // what is or was on those
@@ -160,6 +168,13 @@ func maintenanceByNode(c Comparison) bool {
 		words := strings.Fields(line)
 		return words[0] != "state" && (words[1] != "monitor" && words[1] != "cancel" || !there[stripInstance(words[2])])
 	})
+}
+
+// failedOperation tells whether e is a recorded operation that did not have the
+// result expected.
+func (e *Element) failedOperation() bool {
+	key := strings.Split(e.Attr("transition-key"), ":")
+	return len(key) > 2 && key[2] != e.Attr("rc-code")
 }
 
 // untouched tells whether e is a resource that the cluster leaves alone.

@@ -153,3 +153,59 @@ func uniqueByPart(c Comparison) bool {
 	})
 	return onlyReference(c.Lines, parts, "monitor")
 }
+
+// unprobedStarted: all that differs is that the reference starts instances of
+// clones that are active nowhere, and some node behind a connection does not come
+// up, so that nobody can look for them there.
+func unprobedStarted(c Comparison) bool {
+	remotes, guests := c.Document.connections()
+	down := false
+	for _, names := range []map[string]bool{remotes, guests} {
+		for name := range names {
+			down = down || !c.Facts.Online[name]
+		}
+	}
+	inactive := map[string]bool{}
+	c.Document.each("clone", func(e *Element) {
+		e.each("primitive", func(p *Element) { inactive[p.Attr("id")] = down })
+	})
+	for where := range c.Facts.Active {
+		id, _, _ := strings.Cut(where, " ")
+		delete(inactive, id)
+	}
+	return onlyReference(c.Lines, inactive, "start", "monitor", "promote", "notify")
+}
+
+// withoutNode: something prefers to be with a promotable clone that has an instance
+// more than there are nodes for, and the outcomes differ in it.
+func withoutNode(c Comparison) bool {
+	running := map[string]int{}
+	for _, line := range c.Reference.State {
+		running[stripInstance(strings.Fields(line)[0])]++
+	}
+	nodes := 0
+	c.Document.each("node", func(*Element) { nodes++ })
+	spare := map[string]bool{} // clones
+	c.Document.each("clone", func(e *Element) {
+		if !e.has("promotable", "true") {
+			return
+		}
+		most := nodes
+		for _, block := range e.Children {
+			for _, p := range block.Children {
+				if p.Attr("name") == "clone-max" {
+					most, _ = strconv.Atoi(p.Attr("value"))
+				}
+			}
+		}
+		e.each("primitive", func(p *Element) { spare[e.Attr("id")] = spare[e.Attr("id")] || running[p.Attr("id")] < most })
+	})
+	top := c.Document.tops()
+	concerned := map[string]bool{}
+	c.Document.colocations(func(dependent, primary, score, _ string) {
+		if spare[top[primary]] && !strings.HasSuffix(score, "INFINITY") {
+			concerned[top[dependent]] = true
+		}
+	})
+	return slices.ContainsFunc(c.Lines, func(line string) bool { return concerned[top[stripInstance(strings.Fields(line)[2])]] })
+}

@@ -1,6 +1,7 @@
 package cibgen
 
 import (
+	"math"
 	"math/rand/v2"
 	"strconv"
 )
@@ -101,11 +102,10 @@ type topSpec struct {
 // Generate makes the document of a seed.
 func Generate(seed uint64, limits Limits) Case {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0x5c4ed)), features: map[string]bool{}}
-	nodes := 1 + g.skewed(limits.Nodes)
-	budget := 1 + g.skewed(limits.Resources)
+	nodes, services := g.sizes(limits)
 	g.options()
 	g.clusterNodes(nodes)
-	g.makeResources(budget)
+	g.makeResources(services)
 	g.makeConstraints()
 	g.makeHistory()
 	g.feature("nodes " + size(len(g.nodes)))
@@ -123,15 +123,24 @@ func size(n int) string {
 	return "over 32"
 }
 
-// skewed is below n, small numbers more often.
-func (g *generator) skewed(n int) int {
-	if n <= 1 {
-		return 0
+// sizes chooses how large the cluster is. Most are small: they have all kinds of
+// combinations too, and crm_simulate needs a tenth of a second for one; the large
+// ones fill the rest of what the limits allow.
+func (g *generator) sizes(limits Limits) (nodes, services int) {
+	const smallNodes, smallServices = 5, 9
+	if (limits.Nodes > smallNodes || limits.Resources > smallServices) && g.maybe(3, "large") {
+		return g.between(3, limits.Nodes), g.between(smallServices+1, limits.Resources)
 	}
-	if g.chance(6) {
-		return g.IntN(n)
+	return 1 + g.IntN(min(limits.Nodes, 2+g.IntN(smallNodes))), 1 + g.IntN(min(limits.Resources, 2+g.IntN(smallServices-1)))
+}
+
+// between is from low to high, and each part of the way that doubles it is as
+// frequent as any other; high if that is less.
+func (g *generator) between(low, high int) int {
+	if low >= high {
+		return high
 	}
-	return g.IntN(min(n, 2+g.IntN(8)))
+	return int(float64(low) * math.Pow(float64(high+1)/float64(low), g.Float64()))
 }
 
 // chance is true in percent of 100 cases.

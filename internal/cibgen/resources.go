@@ -54,7 +54,7 @@ func (g *generator) topLevel() {
 		}
 		g.top(p.element, &topSpec{id: p.id, kind: "primitive", members: []*primSpec{p}})
 	case roll < 54:
-		e, members := g.group(g.IntN(3)+1, false)
+		e, members := g.group(g.IntN(3)+1, false, false)
 		g.top(e, &topSpec{id: e.Attr("id"), kind: "group", members: members, grouped: true})
 	case roll < 69:
 		g.clone(false)
@@ -178,13 +178,14 @@ func (g *generator) metaAttributes(promotable bool) [][2]string {
 	return v
 }
 
-func (g *generator) group(n int, promotable bool) (*Element, []*primSpec) {
+func (g *generator) group(n int, promotable, cloned bool) (*Element, []*primSpec) {
 	e := el("group", "id", g.id("g"))
 	meta := g.metaAttributes(promotable)
 	if g.maybe(4, "group-unordered") {
 		meta = append(meta, [2]string{"ordered", "false"})
 	}
-	if g.maybe(3, "group-apart") {
+	if g.chance(3) && (!cloned || g.chance(10)) { // of clones of these crm_simulate 2.1.5 puts several instances on a node
+		g.feature("group-apart")
 		meta = append(meta, [2]string{"collocated", "false"})
 	}
 	e.addBlock(g.pairs("meta_attributes", meta))
@@ -236,7 +237,7 @@ func (g *generator) clone(promotable bool) {
 	}
 	e.addBlock(g.pairs("meta_attributes", meta))
 	if g.maybe(20, "cloned-group") {
-		inner, members := g.group(1+g.IntN(2), promotable)
+		inner, members := g.group(1+g.IntN(2), promotable, true)
 		e.add(inner)
 		t.members, t.grouped = members, true
 	} else {

@@ -32,7 +32,7 @@ func (rn *run) newActionAs(r *resource, key, task string, interval int64, n *nod
 		}
 	}
 	switch {
-	case r != nil && n != nil && !r.managed && interval == 0:
+	case r != nil && n != nil && !r.managed && interval == 0 && !a.pseudo:
 		a.optional = true
 	case !optional:
 		a.optional = false

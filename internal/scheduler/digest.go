@@ -95,14 +95,15 @@ func hasName(list []string, name string) bool {
 	return false
 }
 
-// compareDigests tells whether the parameters recorded with a history entry of
-// r on n are still the configured ones.
-func (rn *run) compareDigests(r *resource, n *node, e *cluster.HistoryEntry) digestChange {
-	params, own := rn.operationParams(r, n, e.Operation, e.IntervalMS)
-	if e.RestartDigest != "" {
+// compareDigests tells whether the parameters recorded with an entry in r's
+// history on a node are still the configured ones. Which of them require a restart,
+// and whether any do, the entry of the operation says that is looked at first.
+func (rn *run) compareDigests(r *resource, h *nodeHistory, e *cluster.HistoryEntry) digestChange {
+	params, own := rn.operationParams(r, h.node, e.Operation, e.IntervalMS)
+	if first := h.firstCompared(e); first.RestartDigest != "" && e.RestartDigest != "" {
 		var names []string // all, if there is no list
-		if e.ForceRestart != "" {
-			names = append([]string{}, strings.Fields(e.ForceRestart)...)
+		if first.ForceRestart != "" {
+			names = append([]string{}, strings.Fields(first.ForceRestart)...)
 		}
 		if digest(params, names) != e.RestartDigest {
 			return digestRestart
@@ -121,6 +122,27 @@ func (rn *run) compareDigests(r *resource, n *node, e *cluster.HistoryEntry) dig
 		return digestRestart
 	}
 	return digestOther
+}
+
+// firstCompared is the first entry of e's operation that is compared, e itself if
+// none was.
+func (h *nodeHistory) firstCompared(e *cluster.HistoryEntry) *cluster.HistoryEntry {
+	alike := 0
+	for _, other := range h.entries {
+		if other.Operation == e.Operation && other.IntervalMS == e.IntervalMS {
+			alike++
+		}
+	}
+	if alike < 2 {
+		return e
+	}
+	for _, other := range h.compared {
+		if other.Operation == e.Operation && other.IntervalMS == e.IntervalMS {
+			return other
+		}
+	}
+	h.compared = append(h.compared, e)
+	return e
 }
 
 // sameButSecret tells whether all parameters but the secret ones are as recorded:

@@ -424,10 +424,10 @@ func (u *historyReader) waitsForFencing(e *event) bool {
 func (u *historyReader) parametersChanged(e *event) bool {
 	r := u.resource
 	if r.isConnection && u.run.params(r, u.node)["addr"] == "#uname" {
-		u.run.deferredFailures = append(u.run.deferredFailures, deferredCheck{r, u.node, e.HistoryEntry})
+		u.run.deferredFailures = append(u.run.deferredFailures, deferredCheck{r, u.history, e.HistoryEntry})
 		return false
 	}
-	change := u.run.compareDigests(r, u.node, e.HistoryEntry)
+	change := u.run.compareDigests(r, u.history, e.HistoryEntry)
 	return change == digestOther || change == digestRestart
 }
 

@@ -46,10 +46,10 @@ func (rn *run) compareOn(r *resource, h *nodeHistory) {
 		case e.IntervalMS > 0, e.Operation == taskMonitor, e.Operation == taskStart,
 			e.Operation == taskPromote, e.Operation == taskMigrateFrom:
 			if r.isConnection && rn.params(r, n)["addr"] == "#uname" {
-				rn.deferred = append(rn.deferred, deferredCheck{r, n, e})
+				rn.deferred = append(rn.deferred, deferredCheck{r, h, e})
 				continue
 			}
-			rn.compareEntry(r, n, e)
+			rn.compareEntry(r, h, e)
 		}
 	}
 }
@@ -58,48 +58,46 @@ func (rn *run) compareOn(r *resource, h *nodeHistory) {
 // since the name of its host is a parameter.
 type deferredCheck struct {
 	resource *resource
-	node     *node
+	history  *nodeHistory
 	entry    *cluster.HistoryEntry
 }
 
 // compareDeferred does the comparisons that had to wait for placement.
 func (rn *run) compareDeferred() {
 	for _, d := range rn.deferredFailures {
-		if c := rn.compareDigests(d.resource, d.node, d.entry); c == digestOther || c == digestRestart {
-			rn.clearFailures(d.resource, d.node, "resource parameters have changed")
+		if c := rn.compareDigests(d.resource, d.history, d.entry); c == digestOther || c == digestRestart {
+			rn.clearFailures(d.resource, d.history.node, "resource parameters have changed")
 		}
 	}
 	for _, d := range rn.deferred {
-		rn.compareEntry(d.resource, d.node, d.entry)
+		rn.compareEntry(d.resource, d.history, d.entry)
 	}
 }
 
 // compareEntry acts on what changed since an operation, and gives the resource a
 // fresh start if it has failed with the old definition.
-func (rn *run) compareEntry(r *resource, n *node, e *cluster.HistoryEntry) {
-	if !rn.applyChange(r, n, e) {
+func (rn *run) compareEntry(r *resource, h *nodeHistory, e *cluster.HistoryEntry) {
+	if !rn.applyChange(r, h, e) {
 		return
 	}
-	if count, _ := rn.ownFailCount(r, n, true); count > 0 {
-		rn.clearFailures(r, n, "action definition changed")
+	if count, _ := rn.ownFailCount(r, h.node, true); count > 0 {
+		rn.clearFailures(r, h.node, "action definition changed")
 	}
 }
 
-func (rn *run) applyChange(r *resource, n *node, e *cluster.HistoryEntry) bool {
+func (rn *run) applyChange(r *resource, h *nodeHistory, e *cluster.HistoryEntry) bool {
+	n := h.node
 	if e.IntervalMS > 0 && r.configuredOperation(e.Operation, e.IntervalMS, false) == nil {
 		if rn.options.cancelRemoved {
 			rn.cancelFromHistory(r, n, e, "orphan")
 		}
 		return true
 	}
-	change := rn.compareDigests(r, n, e)
+	change := rn.compareDigests(r, h, e)
 	switch {
 	case change == digestSame:
 		return false
 	case change == digestRestart && e.IntervalMS > 0:
-		if r.configuredOperation(e.Operation, e.IntervalMS, false).duplicate {
-			return true // neither of the two is scheduled
-		}
 		// Only the operation itself, wherever it runs: what the start depends on is
 		// compared with the start's own entry.
 		rn.newAction(r, e.Operation, e.IntervalMS, nil, false)

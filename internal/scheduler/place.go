@@ -66,7 +66,8 @@ func (rn *run) place(r *resource, prefer *node, stopIfFail bool) *node {
 }
 
 // placeGroup places the members in order; built-in colocations keep them
-// together.
+// together. Where they need not be, the group counts as being where the first of
+// them is that has a node.
 func (rn *run) placeGroup(g *resource, prefer *node, stopIfFail bool) *node {
 	if g.placed || g.placing {
 		return nil
@@ -87,9 +88,6 @@ func (rn *run) placeGroup(g *resource, prefer *node, stopIfFail bool) *node {
 	g.nextRole = first.nextRole
 	g.placing = false
 	g.placed = true
-	if !g.group.colocated {
-		return nil
-	}
 	return chosen
 }
 

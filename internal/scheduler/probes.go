@@ -306,11 +306,11 @@ func (w *probeWalk) resource(r *resource) {
 	}
 }
 
-// blockStarts: where a probe comes before the start of a clone, an unrunnable
+// blockStarts: where a probe comes before the start of its own clone, an unrunnable
 // one must keep the instances from starting, though not those that run.
 func (w *probeWalk) blockStarts(probe, then *action) {
 	r := then.resource
-	if r == nil || r.isPrimitive() || r.isGroup() || probe.runnable {
+	if r == nil || r.isPrimitive() || r.isGroup() || probe.runnable || then.task != taskStart || probe.resource.topInBundle() != r {
 		return
 	}
 	for i := len(then.after) - 1; i >= 0; i-- {

@@ -171,10 +171,13 @@ func (rn *run) orderRemoteAction(a *action, c *resource) {
 		if a.task == taskMonitor && state == connectionFailed {
 			rn.fenceNode(a.node, "resources are in unknown state and connection is unrecoverable", false)
 		}
-		if c.current() != nil && state == connectionStopped {
-			rn.beforeStop(a, c, relBlock)
-		} else {
+		switch {
+		case c.current() == nil || state != connectionStopped:
 			rn.afterStart(c, a, relNone)
+		case a.task == taskCancel: // what cannot be cancelled since it is stopped keeps nothing up
+			rn.beforeStop(a, c, relSeq)
+		default:
+			rn.beforeStop(a, c, relBlock)
 		}
 	}
 }

@@ -217,6 +217,9 @@ type nodeHistory struct {
 	// (last start or migrate_from, or what stands for it), and stop that of the
 	// last successful stop; -1 if none.
 	start, stop int
+	// compared are the entries that were the first of their operation to have their
+	// digests compared, where there are several.
+	compared []*cluster.HistoryEntry
 }
 
 func (r *resource) isPrimitive() bool { return r.kind == cluster.Primitive }
