@@ -92,6 +92,12 @@ func oneChance(c Comparison) bool {
 			choice[l.Attr("rsc")]++
 		}
 	})
+	c.Document.each("nvpair", func(v *Element) { // by the failures there
+		if name, ok := strings.CutPrefix(v.Attr("name"), "fail-count-"); ok {
+			id, _, _ := strings.Cut(name, "#")
+			choice[stripInstance(id)]++
+		}
+	})
 	top := c.Document.tops()
 	optIn := c.Document.option("symmetric-cluster") == "false"
 	wishes := map[string]int{}
@@ -172,8 +178,8 @@ func equalCapacities(c Comparison) bool {
 	return tooBig || strategy == "balanced" && noOrder
 }
 
-// afterMultiple: all that differs is about what is ordered after something that is
-// active on several nodes, one of which is in maintenance.
+// afterMultiple: all that differs is about something that is active on several
+// nodes, one of which is in maintenance, and about what is ordered after it.
 func afterMultiple(c Comparison) bool {
 	resting := map[string]bool{} // nodes
 	c.Document.each("node", func(n *Element) { resting[n.Attr("uname")] = n.has("maintenance", "true") })
@@ -193,7 +199,9 @@ func afterMultiple(c Comparison) bool {
 			if found {
 				after[top[ref]] = true
 			}
-			found = found || held[ref] && count[ref] > 1
+			if held[ref] && count[ref] > 1 {
+				found, after[top[ref]] = true, true
+			}
 		}
 	})
 	return c.about(after)
