@@ -175,7 +175,7 @@ func (rn *run) orderRemoteAction(a *action, c *resource) {
 		case c.current() == nil || state != connectionStopped:
 			rn.afterStart(c, a, relNone)
 		case a.task == taskCancel: // what cannot be cancelled since it is stopped keeps nothing up
-			rn.beforeStop(a, c, relSeq)
+			rn.order(exactly(a), of(c, taskStop), relSeq)
 		default:
 			rn.beforeStop(a, c, relBlock)
 		}
