@@ -91,6 +91,14 @@ func TestRegressionWholeSeeds(t *testing.T) {
 	})
 }
 
+// TestRegressionPresentSeeds runs seeds with all that the mix has by now.
+func TestRegressionPresentSeeds(t *testing.T) {
+	replay(t, []failed{
+		{110011608, "a migration whose target does not know what arrives, and is cut off"},
+		{120010654, "people clean up before a node has reported what failed there"},
+	}, planFaults)
+}
+
 // failed is a seed of three minutes that once broke a rule, and what was wrong then.
 type failed struct {
 	seed uint64

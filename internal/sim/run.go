@@ -176,10 +176,11 @@ func (w *World) recover() time.Duration {
 	healed := w.now
 	w.until(2*time.Minute, 100*time.Millisecond, func() bool { return w.quiet(healed) })
 	w.note("=== nothing of them is left")
-	began, tidy := w.now, -tidyEvery
+	began, tidy, early := w.now, -tidyEvery, false
 	ok := w.until(recoveryLimit, 100*time.Millisecond, func() bool {
-		if w.now-tidy > tidyEvery && w.leader() != nil { // people look after what failed
-			tidy = w.now
+		// People look after what failed, and once more when nodes have reported what failed there.
+		if l := w.leader(); l != nil && (w.now-tidy > tidyEvery || early && !l.seesJoining()) {
+			tidy, early = w.now, l.seesJoining()
 			w.ask(w.leader(), event.Request{Refresh: &cluster.HistoryForget{}}, func(reply event.Reply) {
 				if reply.Err != nil {
 					tidy = w.now - tidyEvery // they try again
@@ -210,6 +211,12 @@ func (w *World) recover() time.Duration {
 		}
 	}
 	return recovery
+}
+
+// seesJoining tells whether a member has yet to report, as h's state says.
+func (h *Host) seesJoining() bool {
+	s := h.daemon.state
+	return s == nil || slices.ContainsFunc(s.Members, func(m cluster.Member) bool { return m.State == cluster.NodeJoining })
 }
 
 // quiet tells whether nothing is left of the faults that ended at a moment: all
