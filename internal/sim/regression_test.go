@@ -95,6 +95,7 @@ func TestRegressionWholeSeeds(t *testing.T) {
 func TestRegressionPresentSeeds(t *testing.T) {
 	replay(t, []failed{
 		{110011608, "a migration whose target does not know what arrives, and is cut off"},
+		{120013192, "links that had failed again and again fail once more when what was delayed has come"},
 		{120010654, "people clean up before a node has reported what failed there"},
 	}, planFaults)
 }

@@ -191,7 +191,7 @@ func (w *World) recover() time.Duration {
 			}
 		}
 		began = max(began, w.started, w.forced) // before, it was for a host to boot, or for people to act
-		if w.spares() {
+		if w.spares() || w.holdsLinks(healed) {
 			began = w.now
 		}
 		return w.well() == ""
@@ -292,6 +292,13 @@ func (w *World) spares() bool {
 		}
 		return waits
 	})
+}
+
+// holdsLinks tells whether a link failed again and again until faults ended at a moment,
+// for the last time when nothing that was delayed came any more, and does not count yet.
+func (w *World) holdsLinks(since time.Duration) bool {
+	d := cluster.Detection{Preset: w.shape.Preset}
+	return w.now-since <= 11*d.Resolve().DeadTime && slices.ContainsFunc(w.hosts, func(h *Host) bool { return !h.linked() })
 }
 
 // linked tells whether every link to a peer whose daemon runs counts for h's daemon.
