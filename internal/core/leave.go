@@ -171,7 +171,10 @@ func (c *Core) followLife() {
 
 // hasLeft tells whether it is committed that this node has stopped everything: nobody
 // counts on its watchdog any more, whatever is still being probed here.
-func (c *Core) hasLeft() bool {
+func (c *Core) hasLeft() bool { return c.isHeldFor(cluster.NodeOffline) }
+
+// isHeldFor tells whether the applied state has this life of this node in a state.
+func (c *Core) isHeldFor(state cluster.NodeState) bool {
 	m := c.state.Member(c.self.Node)
-	return m != nil && m.Incarnation == c.self && m.State == cluster.NodeOffline
+	return m != nil && m.Incarnation == c.self && m.State == state
 }

@@ -90,10 +90,7 @@ func (c *Core) declaredAgreed() bool {
 // online tells whether this node is online, as far as it knows. Until then it says
 // nothing of its watchdog but in its report: what it asks for while it catches up may
 // reach the leader after that report is committed, and would take it back.
-func (c *Core) online() bool {
-	m := c.state.Member(c.self.Node)
-	return m != nil && m.Incarnation == c.self && m.State == cluster.NodeOnline
-}
+func (c *Core) online() bool { return c.isHeldFor(cluster.NodeOnline) }
 
 // tellWatchdog returns what others are told; 0 until this node is online.
 func (c *Core) tellWatchdog() time.Duration {

@@ -42,7 +42,7 @@ func (rn *run) evaluate(r *resource) {
 func (rn *run) evaluatePrimitive(r *resource) {
 	r.isFence = r.agent.IsFence()
 	rn.noteFenceDevice(r)
-	r.isConnection = isConnectionAgent(r.agent)
+	r.isConnection = r.agent.IsConnection()
 	r.remoteName = r.meta["remote-node"]
 	r.allowMigrate = boolOr(r.meta["allow-migrate"], r.isConnection && r.meta["container"] == "" && r.meta["allow-migrate"] == "")
 	r.utilization = rn.readAmounts(r.config.Utilization)

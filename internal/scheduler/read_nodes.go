@@ -56,7 +56,7 @@ func (rn *run) newNode(id, name string, kind cluster.NodeKind) *node {
 func (rn *run) readConnectedNodes(c *cluster.Resource) {
 	switch c.Kind {
 	case cluster.Primitive:
-		if isConnectionAgent(c.Agent) {
+		if c.Agent.IsConnection() {
 			rn.connectedNode(c.ID, cluster.NodeRemote)
 			return
 		}
@@ -114,8 +114,4 @@ func guestOf(c *cluster.Resource) guest {
 		}
 	}
 	return g
-}
-
-func isConnectionAgent(a cluster.Agent) bool {
-	return a.Class == "ocf" && a.Provider == "pacemaker" && a.Type == "remote"
 }

@@ -248,7 +248,7 @@ func (rn *run) readRemovedNodes() {
 		s := &rn.status.Nodes[i]
 		for j := range s.History {
 			h := &s.History[j]
-			if !isConnectionAgent(h.Agent) || len(h.Operations) == 0 || rn.byID[h.ID] != nil || rn.node(h.ID) != nil {
+			if !h.Agent.IsConnection() || len(h.Operations) == 0 || rn.byID[h.ID] != nil || rn.node(h.ID) != nil {
 				continue
 			}
 			kind := cluster.NodeRemote

@@ -55,21 +55,16 @@ func stuckStreams(s Shape, length time.Duration, rng *rand.Rand) (faults []Fault
 
 // lateRequests gives every third run of three hosts and more requests that are held
 // up on their way.
-func lateRequests(s Shape, length time.Duration, rng *rand.Rand) (faults []Fault) {
+func lateRequests(s Shape, length time.Duration, rng *rand.Rand) []Fault {
 	if s.Nodes < 3 || rng.IntN(3) > 0 {
 		return nil
 	}
-	for range 1 + int(length/(2*time.Minute)) {
-		f := aimedFault(s, length, rng, []string{"late request"})
-		f.aim(rng)
-		faults = append(faults, f)
-	}
-	return faults
+	return aimedFaults(s, length, rng, "late request")
 }
 
 // ofThree draws faults that need the third of three nodes: in every second run, and in
 // each of the rare ones with watchdogs beside fencing.
-func ofThree(s Shape, length time.Duration, rng *rand.Rand) (faults []Fault) {
+func ofThree(s Shape, length time.Duration, rng *rand.Rand) []Fault {
 	if s.Nodes != 3 || s.Witness || !s.Fencing || s.Port || s.Storage && !s.Beside {
 		return nil
 	}
@@ -79,26 +74,24 @@ func ofThree(s Shape, length time.Duration, rng *rand.Rand) (faults []Fault) {
 	} else if rng.IntN(2) > 0 {
 		return nil
 	}
-	for range 1 + int(length/(2*time.Minute)) {
-		f := aimedFault(s, length, rng, kinds)
-		f.aim(rng)
-		faults = append(faults, f)
-	}
-	return faults
+	return aimedFaults(s, length, rng, kinds...)
 }
 
 // rareKinds are faults that the mix would hardly meet.
 var rareKinds = []string{"late start", "late start", "late word", "late word", "leave cut", "voter change"}
 
 // beside draws a few of rareKinds in every second run.
-func beside(s Shape, length time.Duration, rng *rand.Rand) (faults []Fault) {
+func beside(s Shape, length time.Duration, rng *rand.Rand) []Fault {
 	if rng.IntN(2) == 0 {
 		return nil
 	}
+	return aimedFaults(s, length, rng, rareKinds...)
+}
+
+// aimedFaults draws one fault of the kinds, and another one for every two minutes.
+func aimedFaults(s Shape, length time.Duration, rng *rand.Rand, kinds ...string) (faults []Fault) {
 	for range 1 + int(length/(2*time.Minute)) {
-		f := aimedFault(s, length, rng, rareKinds)
-		f.aim(rng)
-		faults = append(faults, f)
+		faults = append(faults, aimedFault(s, length, rng, kinds))
 	}
 	return faults
 }
@@ -106,6 +99,7 @@ func beside(s Shape, length time.Duration, rng *rand.Rand) (faults []Fault) {
 func aimedFault(s Shape, length time.Duration, rng *rand.Rand, kinds []string) Fault {
 	f := Fault{At: time.Duration(rng.Int64N(int64(length))), Kind: kinds[rng.IntN(len(kinds))], Host: rng.IntN(s.Nodes), Link: -1}
 	f.Peer = (f.Host + 1 + rng.IntN(max(s.Nodes-1, 1))) % s.Nodes
+	f.aim(rng)
 	return f
 }
 
@@ -118,7 +112,6 @@ func fitting(s Shape, length time.Duration, rng *rand.Rand) (faults []Fault) {
 	}
 	for range 1 + int(length/time.Minute) {
 		f := aimedFault(s, length, rng, kinds)
-		f.aim(rng)
 		switch f.Kind {
 		case "cut off": // for as long as the watchdog allows
 			f.Text, f.Rate = "stop hangs", 0.7+0.3*rng.Float64()

@@ -181,7 +181,7 @@ func (w *World) recover() time.Duration {
 		// People look after what failed, and once more when nodes have reported what failed there.
 		if l := w.leader(); l != nil && (w.now-tidy > tidyEvery || early && !l.seesJoining()) {
 			tidy, early = w.now, l.seesJoining()
-			w.ask(w.leader(), event.Request{Refresh: &cluster.HistoryForget{}}, func(reply event.Reply) {
+			w.ask(l, event.Request{Refresh: &cluster.HistoryForget{}}, func(reply event.Reply) {
 				if reply.Err != nil {
 					tidy = w.now - tidyEvery // they try again
 				}
@@ -224,8 +224,7 @@ func (h *Host) seesJoining() bool {
 // operation, no sync and no call of a fence device from before is under way, as far as
 // the cluster can know, and every link that had failed again and again counts once more.
 func (w *World) quiet(since time.Duration) bool {
-	d := cluster.Detection{Preset: w.shape.Preset}
-	held := w.now-since <= 10*d.Resolve().DeadTime
+	held := w.now-since <= 10*w.net.dead
 	if w.now-since <= fencingTimeout+2*fenceSlack && w.awaitsFormerCall() {
 		return false
 	}
@@ -276,8 +275,7 @@ func (w *World) awaitsFormerCall() bool {
 // before it has that one fenced (rule 7): who has dropped its state, and waits for somebody
 // to admit it, cannot be heard.
 func (w *World) spares() bool {
-	d := cluster.Detection{Preset: w.shape.Preset}
-	grace := max(10*time.Second, 10*d.Resolve().DeadTime)
+	grace := max(10*time.Second, 10*w.net.dead)
 	return slices.ContainsFunc(w.hosts, func(h *Host) bool {
 		if h.daemon == nil || h.daemon.state == nil || h.boots == 1 || h.led || w.now-h.daemon.began > grace {
 			return false
@@ -297,8 +295,7 @@ func (w *World) spares() bool {
 // holdsLinks tells whether a link failed again and again until faults ended at a moment,
 // for the last time when nothing that was delayed came any more, and does not count yet.
 func (w *World) holdsLinks(since time.Duration) bool {
-	d := cluster.Detection{Preset: w.shape.Preset}
-	return w.now-since <= 11*d.Resolve().DeadTime && slices.ContainsFunc(w.hosts, func(h *Host) bool { return !h.linked() })
+	return w.now-since <= 11*w.net.dead && slices.ContainsFunc(w.hosts, func(h *Host) bool { return !h.linked() })
 }
 
 // linked tells whether every link to a peer whose daemon runs counts for h's daemon.
