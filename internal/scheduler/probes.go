@@ -322,9 +322,13 @@ func (w *probeWalk) blockStarts(probe, then *action) {
 	}
 }
 
-// beforeRestarts: a required start that follows the probe may force restarts of
-// other resources. Their stops wait for the probe as well, so that nothing is
-// stopped before it is known whether that is necessary.
+// undoes names what must come before a task is done once more.
+var undoes = map[string]string{taskStart: taskStop, taskPromote: taskDemote}
+
+// beforeRestarts: a required start (promotion) that follows the probe may force
+// restarts of other resources. Their stops (demotions) wait for the probe as well,
+// so that nothing is stopped before it is known whether that is necessary
+// (SEMANTICS 18). Other actions, such as monitors, force none.
 func (w *probeWalk) beforeRestarts(probe, after *action) {
 	r := after.resource
 	if r == nil || after.visit == w.visits {
@@ -332,9 +336,9 @@ func (w *probeWalk) beforeRestarts(probe, after *action) {
 	}
 	after.visit = w.visits
 	if r.isPrimitive() && r != probe.resource {
-		for _, stop := range r.actionsOf(taskStop) {
-			if !stop.pseudo {
-				w.stops = append(w.stops, stop)
+		for _, undo := range r.actionsOf(undoes[after.task]) {
+			if !undo.pseudo {
+				w.stops = append(w.stops, undo)
 			}
 		}
 	}

@@ -4,15 +4,17 @@ import "linuxha/internal/cluster"
 
 // What recorded migrations say of the two nodes (SEMANTICS 21, "From history").
 
-// entriesOn returns the history that a node has of u's resource, by the name
-// that history uses here.
+// entriesOn returns the history that a node has of u's resource. Migrations are
+// for resources of which there is one: the instances of an anonymous clone share
+// their names in history, so what one node knows says nothing about which of them
+// another one knows of (crm_simulate; no recorded case).
 func (u *historyReader) entriesOn(name string) []cluster.HistoryEntry {
 	n := u.run.node(name)
 	if n == nil || n.status == nil {
 		return nil
 	}
 	for i := range n.status.History {
-		if h := &n.status.History[i]; h.ID == u.history.name || h.ID == u.resource.id {
+		if h := &n.status.History[i]; h.ID == u.resource.id {
 			return h.Operations
 		}
 	}
