@@ -1,6 +1,8 @@
 package scheduler
 
 import (
+	"fmt"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -87,7 +89,7 @@ func (rn *run) reasonFor(r *resource) Reason {
 	case r.assigned == nil && r.target == roleStopped:
 		out.Summary = "stopped: its target role is Stopped"
 	case r.assigned == nil:
-		out.Summary = "cannot run anywhere"
+		out.Summary = "cannot run anywhere" + rn.obstacles(r)
 	case decided > 0:
 		out.Summary = "on " + r.assigned.name + " because of " + strings.Join(causes, ", ")
 	default:
@@ -128,6 +130,49 @@ func unmanagedWhy(rn *run, r *resource) string {
 		return "fencing is enabled but no fence device is configured"
 	}
 	return "it is not managed"
+}
+
+// mostObstacles is how many obstacles a summary names; the reasons have all of them.
+const mostObstacles = 3
+
+// obstacles says, node by node, what keeps r, which has no place, from there: ": ...", or
+// "" if nothing was noted. What forbids it on every node is said once.
+func (rn *run) obstacles(r *resource) string {
+	var out []string
+	add := func(text string) {
+		if !slices.Contains(out, text) {
+			out = append(out, text)
+		}
+	}
+	for i, n := range rn.nodes {
+		why := n.unavailable()
+		f, forbidden := rn.forbiddenBy(r, n)
+		switch {
+		case why != "" && r.allowed[i] != absent:
+			add(n.name + " " + why)
+		case forbidden && f.node == nil:
+			add(f.cause + " forbids it")
+		case forbidden:
+			add(f.cause + " forbids it on " + n.name)
+		}
+	}
+	if len(out) == 0 {
+		return ""
+	}
+	if more := len(out) - mostObstacles; more > 0 {
+		out = append(out[:mostObstacles], fmt.Sprintf("and %d more", more))
+	}
+	return ": " + strings.Join(out, ", ")
+}
+
+// forbiddenBy finds the first contribution that forbids r on n.
+func (rn *run) forbiddenBy(r *resource, n *node) (factor, bool) {
+	for _, f := range rn.factors[r] {
+		if f.score <= -infinity && (f.node == nil || f.node == n) {
+			return f, true
+		}
+	}
+	return factor{}, false
 }
 
 // unavailable says why n cannot run anything, "" if it can.

@@ -100,7 +100,7 @@ func TestReasonsWithoutPlace(t *testing.T) {
 		bans += `<rsc_location id="no-` + n + `" rsc="web" node="` + n + `" score="-INFINITY"/>`
 	}
 	web := decide(t, situation(bans, "", "", ""))["web"]
-	if web.Node != "" || web.Summary != "cannot run anywhere" || len(web.Because) != 3 {
+	if web.Node != "" || web.Summary != "cannot run anywhere: no-n1 forbids it on n1, no-n2 forbids it on n2, no-n3 forbids it on n3" || len(web.Because) != 3 {
 		t.Errorf("%+v", web)
 	}
 	stopped := decide(t, situation("", `<meta_attributes id="m"><nvpair id="m1" name="target-role" value="Stopped"/></meta_attributes>`, "", ""))["web"]
