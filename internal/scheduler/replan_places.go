@@ -3,8 +3,6 @@ package scheduler
 import (
 	"maps"
 	"slices"
-
-	"linuxha/internal/cluster"
 )
 
 // place is what placement decided about one resource.
@@ -98,9 +96,14 @@ func (m *memory) keepCounts() {
 //     it, or, if that is a clone, with what the clone is colocated with, since that
 //     brings the instances into order;
 //   - another balance of the nodes, if the balance has decided something in it.
+//
+// Clones that stay whatever the scores are keep their places, too, unless it is by
+// facts or places that they are concerned.
 type replacing struct {
 	*memory
 	concerned []bool // by top-level resource
+	pulled    []bool // by top-level resource: concerned by scores, perhaps
+	risen     []bool // by top-level resource: whom its scores concern has been noted
 	shift     []int  // by node: how many resources it has more than before by now
 	moved     []int  // top-level resources of which something has got another place
 }
@@ -110,29 +113,25 @@ func (p *replacing) concern(unit int) { mark(p.concerned, p.dependents[unit]) }
 
 // concernScores notes whom other scores of a top-level resource concern.
 func (p *replacing) concernScores(unit int) {
-	seen := make([]bool, len(p.concerned))
-	var rise func(int)
-	rise = func(unit int) {
-		if seen[unit] {
-			return
-		}
-		seen[unit] = true
-		for _, d := range p.dependents[unit] {
-			p.concerned[d] = p.concerned[d] || p.config.Resources[d].Kind == cluster.Clone
-		}
-		for _, primary := range p.primaries[unit] {
-			p.concerned[primary] = true
-			rise(primary)
-		}
+	if p.risen[unit] {
+		return
 	}
-	rise(unit)
+	p.risen[unit] = true
+	for _, d := range p.dependents[unit] {
+		p.pulled[d] = p.pulled[d] || p.tops[d].isClone()
+	}
+	for _, primary := range p.primaries[unit] {
+		p.pulled[primary] = true
+		p.concernScores(primary)
+	}
 }
 
 // placeAgain places by the present facts, where changed says of each top-level
 // resource how they differ, and returns the top-level resources of which something
 // has got another place. It is not ok if the rounds are no longer the same.
 func (m *memory) placeAgain(changed []factChange) (moved []int, ok bool) {
-	p := &replacing{memory: m, concerned: make([]bool, len(changed)), shift: make([]int, len(m.run.nodes))}
+	p := &replacing{memory: m, concerned: make([]bool, len(changed)), pulled: make([]bool, len(changed)), risen: make([]bool, len(changed)),
+		shift: make([]int, len(m.run.nodes))}
 	for unit, c := range changed {
 		if c.any {
 			p.concerned[unit] = true
@@ -154,7 +153,7 @@ func (m *memory) placeAgain(changed []factChange) (moved []int, ok bool) {
 		n.count = 0
 	}
 	for i := range m.run.rounds {
-		if round := &m.run.rounds[i]; !p.concerns(round) {
+		if round := &m.run.rounds[i]; !p.concerns(round) || p.rests(round) {
 			for _, top := range round.resources {
 				top.each(func(r *resource) { r.settle(&m.places[r.index]) })
 			}
@@ -170,7 +169,10 @@ func (p *replacing) concerns(round *round) bool {
 	if round.balanced && slices.ContainsFunc(p.shift, func(more int) bool { return more != 0 }) {
 		return true
 	}
-	return slices.ContainsFunc(round.resources, func(r *resource) bool { return p.concerned[p.unitOf[r.index]] })
+	return slices.ContainsFunc(round.resources, func(r *resource) bool {
+		unit := p.unitOf[r.index]
+		return p.concerned[unit] || p.pulled[unit]
+	})
 }
 
 // place places what is in a round anew. It is false if that is not the same now.
