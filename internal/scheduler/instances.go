@@ -153,7 +153,7 @@ func (rn *run) placeInstance(i *resource, prefer *node, perNode int) *node {
 	for k, s := range i.allowed {
 		if n := rn.nodes[k]; s != absent && !canTake(i, n, perNode) {
 			if n.available() {
-				rn.note(i, n, "instances per node", -infinity)
+				rn.note(i, n, instancesPerNode, -infinity)
 			}
 			i.allowed[k] = -infinity
 			for _, m := range i.children {

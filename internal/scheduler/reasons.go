@@ -132,6 +132,9 @@ func unmanagedWhy(rn *run, r *resource) string {
 	return "it is not managed"
 }
 
+// instancesPerNode is the cause that keeps a clone from putting more instances on a node.
+const instancesPerNode = "instances per node"
+
 // mostObstacles is how many obstacles a summary names; the reasons have all of them.
 const mostObstacles = 3
 
@@ -150,6 +153,8 @@ func (rn *run) obstacles(r *resource) string {
 		switch {
 		case why != "" && r.allowed[i] != absent:
 			add(n.name + " " + why)
+		case forbidden && f.cause == instancesPerNode:
+			add(n.name + " has an instance already")
 		case forbidden && f.node == nil:
 			add(f.cause + " forbids it")
 		case forbidden:
