@@ -1,12 +1,13 @@
 package cli
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"sort"
-	"strings"
+	"unsafe"
 
 	"linuxha/internal/config"
 )
@@ -58,18 +59,18 @@ func loadConfig(path string) ([]config.Source, error) {
 
 // readBounded reads all of f, which may have up to limit bytes.
 func readBounded(f io.Reader, limit int64) (string, error) {
-	var text strings.Builder
+	var text bytes.Buffer
 	if f, ok := f.(*os.File); ok {
 		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-			text.Grow(int(min(info.Size(), limit))) // else the memory of half a dozen attempts is touched
+			text.Grow(int(min(info.Size(), limit)) + bytes.MinRead) // else the memory of half a dozen attempts is touched
 		}
 	}
-	n, err := io.Copy(&text, io.LimitReader(f, limit+1))
+	n, err := text.ReadFrom(io.LimitReader(f, limit+1))
 	if err != nil {
 		return "", err
 	}
 	if n > limit {
 		return "", fmt.Errorf("more than %d bytes", limit)
 	}
-	return text.String(), nil
+	return unsafe.String(unsafe.SliceData(text.Bytes()), text.Len()), nil // nobody else has the buffer
 }

@@ -86,10 +86,11 @@ func (r *reader) id(e *element, k kind) string {
 		r.fault(e.pos, "<%s> without id", e.name)
 		return ""
 	}
-	if _, taken := r.ids[id]; taken {
+	known := len(r.ids)
+	r.ids[id] |= k
+	if len(r.ids) == known {
 		r.fault(e.pos, "id %q of <%s> is already used", id, e.name)
 	}
-	r.ids[id] |= k
 	return id
 }
 
