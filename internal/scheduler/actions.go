@@ -22,6 +22,9 @@ func (rn *run) newActionAs(r *resource, key, task string, interval int64, n *nod
 		if r != nil && (task == taskStart || task == taskPromote) {
 			a.requires = r.requires
 		}
+		if rn.actionMap == nil {
+			rn.actionMap = make(map[actionKey]*action, 2*len(rn.all))
+		}
 		rn.actionMap[k] = a
 		rn.actions = append(rn.actions, a)
 		if r != nil {

@@ -3,7 +3,7 @@ package scheduler
 import (
 	"crypto/md5"
 	"encoding/hex"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,36 +22,62 @@ const (
 )
 
 // operationParams are the parameters that an operation of r on n depends on, as
-// far as digests cover them (SEMANTICS 20). own tells whether the operation has
-// parameters of its own.
-func (rn *run) operationParams(r *resource, n *node, task string, interval int64) (params map[string]string, own bool) {
-	shared := rn.params(r, n)
-	params = make(map[string]string, len(shared)+1)
-	for name, value := range shared {
-		params[name] = value
-	}
-	if r.isConnection && params["addr"] == "#uname" && r.container != nil {
+// far as digests cover them (SEMANTICS 20), by name. The list may be shared: not to be
+// changed. own tells whether the operation has parameters of its own.
+func (rn *run) operationParams(r *resource, n *node, task string, interval int64) (params []cluster.NVPair, own bool) {
+	params = rn.paramsFor(r, n).covered()
+	if r.isConnection && r.container != nil && valueOf(params, "addr") == "#uname" {
 		if host := rn.hostName(r); host != "" {
-			params["addr"] = host
+			params = withParam(params, "addr", host)
 		}
 	}
 	if op := r.configuredOperation(task, interval, true); op != nil && op.config != nil && len(op.config.Params) > 0 {
 		more := map[string]string{}
 		rn.attributes(op.config.Params, ruleContext{node: n, resource: r, agent: &r.agent}, more)
 		for name, value := range more {
-			params[name] = value
+			if !outsideDigests(name) {
+				params = withParam(params, name, value)
+			}
 		}
 		own = len(more) > 0
 	}
-	for name := range params {
-		if name == "id" || name == "crm_feature_set" || name == "pcmk_external_ip" || strings.HasPrefix(name, "CRM_meta_") {
-			delete(params, name)
-		}
-	}
 	if interval > 0 {
-		params["CRM_meta_timeout"] = strconv.FormatInt(rn.timeout(r, task, interval, n), 10)
+		params = withParam(params, timeoutParam, strconv.FormatInt(rn.timeout(r, task, interval, n), 10))
 	}
 	return params, own
+}
+
+// timeoutParam is what digests call the timeout of a recurring operation.
+const timeoutParam = metaPrefix + "timeout"
+
+const metaPrefix = "CRM_meta_"
+
+// outsideDigests tells of which parameters no digest knows.
+func outsideDigests(name string) bool {
+	return name == "id" || name == "crm_feature_set" || name == "pcmk_external_ip" || strings.HasPrefix(name, metaPrefix)
+}
+
+// valueOf returns the value of a name among parameters, "" if there is none.
+func valueOf(params []cluster.NVPair, name string) string {
+	if i, found := findParam(params, name); found {
+		return params[i].Value
+	}
+	return ""
+}
+
+func findParam(params []cluster.NVPair, name string) (int, bool) {
+	return slices.BinarySearchFunc(params, name, func(p cluster.NVPair, name string) int { return strings.Compare(p.Name, name) })
+}
+
+// withParam returns a list with a parameter set, and leaves params as they are.
+func withParam(params []cluster.NVPair, name, value string) []cluster.NVPair {
+	i, found := findParam(params, name)
+	rest := params[i:]
+	if found {
+		rest = rest[1:]
+	}
+	list := append(make([]cluster.NVPair, 0, len(params)+1), params[:i]...)
+	return append(append(list, cluster.NVPair{Name: name, Value: value}), rest...)
 }
 
 // hostName is the name of the node that r's container is on or goes to.
@@ -65,20 +91,17 @@ func (rn *run) hostName(r *resource) string {
 	return ""
 }
 
-// digest is the MD5 of parameters in the text form that Pacemaker defines. Only
-// the names in only count, unless that is nil.
-func digest(params map[string]string, only []string) string {
-	names := make([]string, 0, len(params))
-	for name := range params {
-		if only == nil || hasName(only, name) {
-			names = append(names, name)
-		}
-	}
-	sort.Strings(names)
+// digest is the MD5 of parameters, by name, in the text form that Pacemaker defines.
+// Only the names in only count, unless that is nil.
+func digest(params []cluster.NVPair, only []string) string {
 	text := append(make([]byte, 0, 1024), " <parameters"...)
-	for _, name := range names {
-		text = append(append(append(text, ' '), name...), `="`...)
-		text = append(append(text, xmlEscape.Replace(params[name])...), '"')
+	for i := range params {
+		p := &params[i]
+		if only != nil && !hasName(only, p.Name) {
+			continue
+		}
+		text = append(append(append(text, ' '), p.Name...), `="`...)
+		text = append(append(text, xmlEscape.Replace(p.Value)...), '"')
 	}
 	sum := md5.Sum(append(text, "/>\n"...))
 	return hex.EncodeToString(sum[:])
@@ -147,19 +170,19 @@ func (h *nodeHistory) firstCompared(e *cluster.HistoryEntry) *cluster.HistoryEnt
 
 // sameButSecret tells whether all parameters but the secret ones are as recorded:
 // in sanitised input, secrets never are.
-func sameButSecret(r *resource, params map[string]string, e *cluster.HistoryEntry) bool {
+func sameButSecret(r *resource, params []cluster.NVPair, e *cluster.HistoryEntry) bool {
 	return digest(openParams(r, params, strings.Fields(e.SecureParams)), nil) == e.SecureDigest
 }
 
 // openParams leaves out the secret ones, and those that tell the fencer about a
 // device.
-func openParams(r *resource, params map[string]string, secret []string) map[string]string {
-	open := map[string]string{}
-	for name, value := range params {
-		if hasName(secret, name) || strings.HasPrefix(name, "CRM_meta_") || r.isFence && strings.HasPrefix(name, "pcmk_") {
+func openParams(r *resource, params []cluster.NVPair, secret []string) []cluster.NVPair {
+	var open []cluster.NVPair
+	for _, p := range params {
+		if hasName(secret, p.Name) || strings.HasPrefix(p.Name, metaPrefix) || r.isFence && strings.HasPrefix(p.Name, "pcmk_") {
 			continue
 		}
-		open[name] = value
+		open = append(open, p)
 	}
 	return open
 }

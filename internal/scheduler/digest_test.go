@@ -16,12 +16,12 @@ func TestDigest(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := digest(tt.params, tt.only); got != tt.want {
+			if got := digest(pairs(tt.params), tt.only); got != tt.want {
 				t.Errorf("digest = %s, want %s", got, tt.want)
 			}
 		})
 	}
-	if digest(some, nil) == digest(some, []string{"state", "op_sleep"}) {
+	if digest(pairs(some), nil) == digest(pairs(some), []string{"state", "op_sleep"}) {
 		t.Error("leaving out a parameter does not change the digest")
 	}
 }

@@ -50,11 +50,13 @@ func (rn *run) executionOf(a *action) *execution {
 	params, _ := rn.operationParams(r, a.node, a.task, a.interval)
 	x := &execution{timeout: rn.timeout(r, a.task, a.interval, a.node)}
 	x.digest = digest(params, nil)
-	delete(params, "CRM_meta_timeout")
-	if p := r.replicaOfChild(); p != nil && p.addr != "" {
-		params["pcmk_external_ip"] = p.addr
+	if i, found := findParam(params, timeoutParam); found {
+		params = slices.Concat(params[:i], params[i+1:])
 	}
-	x.params = pairs(params)
+	if p := r.replicaOfChild(); p != nil && p.addr != "" {
+		params = withParam(params, "pcmk_external_ip", p.addr)
+	}
+	x.params = params
 
 	env := map[string]string{}
 	for name, value := range rn.operation(r, a.task, a.interval, a.node).properties() {

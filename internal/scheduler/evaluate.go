@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"slices"
 	"strconv"
 
 	"linuxha/internal/cluster"
@@ -196,9 +197,25 @@ func (rn *run) configuredManaged(r *resource) bool {
 	return boolOr(r.meta["is-managed"], true) && !isTrue(r.meta["maintenance"]) && !rn.options.maintenance
 }
 
+// parameters are the agent parameters of a resource, by name, as evaluated for a node.
+type parameters struct {
+	byName map[string]string
+	inList []cluster.NVPair // those that digests cover, sorted, once needed
+}
+
+// covered are the parameters that digests cover, by name. Not to be changed.
+func (p *parameters) covered() []cluster.NVPair {
+	if p.inList == nil {
+		p.inList = slices.DeleteFunc(pairs(p.byName), func(p cluster.NVPair) bool { return outsideDigests(p.Name) })
+	}
+	return p.inList
+}
+
 // params returns the agent parameters of r as evaluated for n (nil: no node).
 // The map is shared: not to be changed.
-func (rn *run) params(r *resource, n *node) map[string]string {
+func (rn *run) params(r *resource, n *node) map[string]string { return rn.paramsFor(r, n).byName }
+
+func (rn *run) paramsFor(r *resource, n *node) *parameters {
 	owner := r
 	if r.paramTwin != nil {
 		owner = r.paramTwin
@@ -214,8 +231,8 @@ func (rn *run) params(r *resource, n *node) map[string]string {
 	if owner.paramRules == noRules {
 		n = nil
 	}
-	if m, ok := owner.paramCache[n]; ok {
-		return m
+	if known := owner.paramCache[n]; known != nil {
+		return known
 	}
 	m := map[string]string{}
 	c := ruleContext{node: n, resource: r, agent: &r.agent, inParams: true}
@@ -225,10 +242,11 @@ func (rn *run) params(r *resource, n *node) map[string]string {
 		}
 	}
 	if owner.paramCache == nil {
-		owner.paramCache = make(map[*node]map[string]string, 1)
+		owner.paramCache = make(map[*node]*parameters, 1)
 	}
-	owner.paramCache[n] = m
-	return m
+	p := &parameters{byName: m}
+	owner.paramCache[n] = p
+	return p
 }
 
 // ruleUse tells whether evaluating something depends on rules.

@@ -1,6 +1,10 @@
 package scheduler
 
-import "strings"
+import (
+	"strings"
+
+	"linuxha/internal/cluster"
+)
 
 // fenceAndShutdown creates the fencing and shutdown actions (SEMANTICS 27).
 func (rn *run) fenceAndShutdown() {
@@ -245,7 +249,7 @@ func (rn *run) changedUnfencer(n *node) *resource {
 			continue
 		}
 		params, _ := rn.operationParams(r, n, "on", 0)
-		known := func(summary string, params map[string]string) bool {
+		known := func(summary string, params []cluster.NVPair) bool {
 			return strings.Contains(summary, r.id+":"+r.agent.Type+":"+digest(params, nil)+",")
 		}
 		if !known(all, params) && !known(secure, openParams(r, params, []string{"passwd", "password", "user"})) {

@@ -120,7 +120,7 @@ type resource struct {
 	actions []*action
 	byKey   []keyedActions // the one-off ones
 
-	paramCache map[*node]map[string]string // by node; nil: without rules, for all
+	paramCache map[*node]*parameters // by node; nil: without rules, for all
 	paramRules ruleUse
 	executions map[execKey]*execution
 	paramTwin  *resource // the instance that evaluates parameters for this one

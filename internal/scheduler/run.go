@@ -130,7 +130,7 @@ func newRun(config *cluster.Config, status *cluster.Status, now time.Time, opts 
 		config: config, status: status, now: now, opts: opts,
 		nodeByName: map[string]*node{}, nodeByID: map[string]*node{}, byID: map[string]*resource{}, inHistory: map[string]*resource{},
 		tags: map[string][]string{}, templateUsers: map[string][]string{},
-		tickets: map[string]*cluster.TicketStatus{}, actionMap: map[actionKey]*action{},
+		tickets: map[string]*cluster.TicketStatus{},
 		factors: map[*resource][]factor{}, plan: &Plan{},
 	}
 }
