@@ -173,8 +173,8 @@ func (rn *run) probePrimitive(r *resource, n *node) bool {
 	case r.role == rolePromoted:
 		probe.expectRC = 8
 	}
-	if !top.isClone() {
-		top = r
+	if !top.isClone() || r.isFence && rn.unfencing {
+		top = r // a device that some node needs is not to wait until all instances are looked for
 	}
 	kind := relSeq
 	if !probe.runnable && len(top.active) == 0 {
