@@ -29,7 +29,6 @@ var Classes = []struct {
 	{"active-on-maintenance-node", func(c Comparison) bool { return maintenanceByNode(c) || afterMultiple(c) }},
 	{"migration-not-begun", func(c Comparison) bool { return c.Facts.HalfMigrated }},
 	{"resource-on-bundle-node", onBundleNode},
-	{"circle-through-guest", circleThroughGuest},
 	{"nodes-without-name", namelessNodes},
 	{"dependents-of-blocked-group", dependentsOfGroup},
 	{"group-started-before-stopped", startedBeforeStopped},
@@ -46,7 +45,7 @@ var Classes = []struct {
 	{"one-chance", oneChance},
 	{"equal-capacities", equalCapacities},
 	{"full-clone-by-preference", fullClone},
-	{"host-not-running", hostNotRunning},
+	{"host-in-colocations", hostInColocations},
 	{"expired-stop", expiredStop},
 	{"changed-device", changedDevice},
 	{"rehearsed-migration", rehearsedMigration},
@@ -70,14 +69,31 @@ func ClassOf(c Comparison) string {
 
 // shuffledInstances: the reference exchanges instances of an anonymous clone, or
 // moves an instance of a clone, or a bundle's container or only its address, that we
-// leave or start elsewhere.
+// leave or start elsewhere; or stops a container to start it elsewhere, which cannot
+// be, so that only other parameters of its connection show that.
 func shuffledInstances(c Comparison) bool {
 	address := slices.ContainsFunc(c.Lines, func(line string) bool {
 		words := strings.Fields(line)
 		return words[0] == "-" && words[1] == "stop" && strings.Contains(words[2], "-ip-") &&
 			slices.ContainsFunc(c.Lines, func(other string) bool { return strings.HasPrefix(other, "- start "+words[2]+" ") })
 	})
-	return address || c.Facts.Shuffled || slices.ContainsFunc(c.Facts.Moved, func(action string) bool { return slices.Contains(c.Lines, "- "+action) })
+	return address || onlyConnectionsCleared(c) || c.Facts.Shuffled || slices.ContainsFunc(c.Facts.Moved, func(action string) bool { return slices.Contains(c.Lines, "- "+action) })
+}
+
+// onlyConnectionsCleared: all that differs is that the reference forgets failures of
+// connections of bundles, whose parameters changed with the host, and nothing else
+// did.
+func onlyConnectionsCleared(c Comparison) bool {
+	connections := map[string]bool{}
+	for where := range c.Facts.Active {
+		if id, _, _ := strings.Cut(where, " "); containerName.MatchString(id) {
+			connections[strings.NewReplacer("-docker-", "-", "-podman-", "-").Replace(id)] = true
+		}
+	}
+	return !slices.ContainsFunc(c.Lines, func(line string) bool {
+		words := strings.Fields(line)
+		return words[0] != "-" || words[1] != "clear_failcount" || !connections[words[2]] || !slices.Contains(c.Reference.Actions, "stop "+words[2]+" "+words[3])
+	})
 }
 
 // tooManyInstances: the reference has more instances of a clone active on a node
@@ -202,30 +218,6 @@ func (e *Element) has(name, value string) bool {
 	})
 }
 
-// circleThroughGuest: a resource that creates a guest is ordered after, or placed
-// with, something that could run in the guest, and what differs has to do with that.
-func circleThroughGuest(c Comparison) bool {
-	guests := map[string]string{} // guest nodes by the resources that create them, and by their groups
-	top := c.Document.tops()
-	c.Document.each("primitive", func(p *Element) {
-		for name := range p.guests() {
-			guests[p.Attr("id")], guests[top[p.Attr("id")]] = name, name
-		}
-	})
-	var inCircle []string
-	note := func(id string) {
-		if n := guests[id]; n != "" {
-			inCircle = append(inCircle, n)
-		}
-	}
-	c.Document.each("rsc_colocation", func(k *Element) { note(k.Attr("rsc")) })
-	c.Document.each("rsc_order", func(k *Element) { note(k.Attr("then")) })
-	c.Document.each("resource_ref", func(r *Element) { note(r.Attr("id")) })
-	return slices.ContainsFunc(c.Lines, func(line string) bool {
-		return slices.ContainsFunc(inCircle, func(name string) bool { return slices.Contains(strings.Fields(line), name) })
-	})
-}
-
 // namelessNodes: several nodes behind connections that are not up have, to the
 // reference, no name to tell them apart by in colocations: those without status
 // and, without fencing, all.
@@ -343,10 +335,16 @@ func startedBeforeStopped(c Comparison) bool {
 		id, node, _ := strings.Cut(where, " ")
 		failed[id] = failed[id] || !c.Facts.Online[node]
 	}
-	c.Document.each("lrm_rsc_op", func(op *Element) {
-		if op.Attr("operation") == "stop" && op.Attr("rc-code") != "0" {
-			id, _, _ := strings.Cut(op.Attr("operation_key"), "_stop_")
-			failed[stripInstance(id)] = true
+	blocks := false // failures, some of them
+	c.Document.each("op", func(op *Element) { blocks = blocks || op.Attr("on-fail") == "block" })
+	c.Document.each("nvpair", func(v *Element) {
+		blocks = blocks || v.Attr("name") == "on-fail" && v.Attr("value") == "block"
+	})
+	c.Document.each("lrm_resource", func(r *Element) {
+		for _, op := range r.Children {
+			if op.failedOperation() && (blocks || op.Attr("operation") == "stop") {
+				failed[stripInstance(r.Attr("id"))] = true
+			}
 		}
 	})
 	waits := map[string]bool{}

@@ -73,7 +73,7 @@ func fullClone(c Comparison) bool {
 	top := c.Document.tops()
 	c.Document.colocations(func(dependent, primary, score, _ string) {
 		dependent, primary = top[dependent], top[primary]
-		if full[dependent] && score != "INFINITY" || full[primary] && score[0] != '-' {
+		if full[dependent] && score != "INFINITY" || full[primary] && !strings.HasPrefix(score, "-") {
 			concerned[dependent], concerned[primary] = true, true
 		}
 	})

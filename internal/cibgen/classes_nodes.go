@@ -1,6 +1,7 @@
 package cibgen
 
 import (
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -81,6 +82,7 @@ func oneChance(c Comparison) bool {
 			nodes++
 		}
 	})
+	top := c.Document.tops()
 	choice := map[string]int{} // nodes less, by resource
 	c.Document.each("lrm_resource", func(r *Element) {
 		if r.Attr("shutdown-lock") != "" { // to where it was
@@ -91,6 +93,15 @@ func oneChance(c Comparison) bool {
 		if l.Attr("node") == "" || strings.HasPrefix(l.Attr("score"), "-") {
 			choice[l.Attr("rsc")]++
 		}
+		l.each("rule", func(r *Element) { // which may leave one node
+			text, but := strings.CutPrefix(l.Attr("rsc-pattern"), "!")
+			pattern, err := regexp.Compile(text)
+			for id := range top {
+				if r.Attr("score") == "-INFINITY" && (id == l.Attr("rsc") || text != "" && err == nil && pattern.MatchString(id) != but) {
+					choice[id] = nodes
+				}
+			}
+		})
 	})
 	c.Document.each("nvpair", func(v *Element) { // by the failures there
 		if name, ok := strings.CutPrefix(v.Attr("name"), "fail-count-"); ok {
@@ -98,13 +109,12 @@ func oneChance(c Comparison) bool {
 			choice[stripInstance(id)]++
 		}
 	})
-	top := c.Document.tops()
 	optIn := c.Document.option("symmetric-cluster") == "false"
 	wishes := map[string]int{}
 	c.Document.colocations(func(dependent, _, _, _ string) { wishes[dependent]++ })
 	concerned := map[string]bool{}
 	c.Document.colocations(func(dependent, primary, score, _ string) {
-		if score[0] == '-' && (optIn || nodes-choice[dependent] <= 1 || wishes[dependent] > 1) {
+		if strings.HasPrefix(score, "-") && (optIn || nodes-choice[dependent] <= 1 || wishes[dependent] > 1) {
 			concerned[top[primary]] = true
 		}
 	})
@@ -179,10 +189,16 @@ func equalCapacities(c Comparison) bool {
 }
 
 // afterMultiple: all that differs is about something that is active on several
-// nodes, one of which is in maintenance, and about what is ordered after it.
+// nodes, one of which is in maintenance, and about what is ordered after it or in its
+// group.
 func afterMultiple(c Comparison) bool {
 	resting := map[string]bool{} // nodes
 	c.Document.each("node", func(n *Element) { resting[n.Attr("uname")] = n.has("maintenance", "true") })
+	c.Document.each("primitive", func(p *Element) {
+		for name := range p.guests() {
+			resting[name] = p.untouched()
+		}
+	})
 	count, held := map[string]int{}, map[string]bool{} // by primitive
 	for where := range c.Facts.Active {
 		id, node, _ := strings.Cut(where, " ")
@@ -204,22 +220,34 @@ func afterMultiple(c Comparison) bool {
 			}
 		}
 	})
+	c.Document.each("group", func(g *Element) {
+		g.each("primitive", func(p *Element) {
+			if id := p.Attr("id"); held[id] && count[id] > 1 {
+				after[top[id]] = true
+			}
+		})
+	})
 	return c.about(after)
 }
 
-// hostNotRunning: what differs has to do with resources that go by attributes of the
-// hosts of guest nodes, what is placed with those, or what is in their groups.
-func hostNotRunning(c Comparison) bool {
+// hostInColocations: what differs has to do with colocations, those inside groups
+// included, of resources that go by attributes of the hosts of guest nodes.
+func hostInColocations(c Comparison) bool {
 	top := c.Document.tops()
-	concerned := map[string]bool{}
+	byHost, concerned := map[string]bool{}, map[string]bool{} // top-level resources
 	c.Document.each("primitive", func(p *Element) {
-		if p.has("container-attribute-target", "host") {
-			concerned[top[p.Attr("id")]] = true
+		byHost[top[p.Attr("id")]] = byHost[top[p.Attr("id")]] || p.has("container-attribute-target", "host")
+	})
+	c.Document.each("group", func(g *Element) {
+		members, id := 0, ""
+		g.each("primitive", func(p *Element) { members, id = members+1, top[p.Attr("id")] })
+		if members > 1 && byHost[id] {
+			concerned[id] = true
 		}
 	})
 	c.Document.colocations(func(dependent, primary, _, _ string) {
-		if concerned[top[dependent]] || concerned[top[primary]] {
-			concerned[top[dependent]], concerned[top[primary]] = true, true
+		if dependent, primary = top[dependent], top[primary]; byHost[dependent] || byHost[primary] {
+			concerned[dependent], concerned[primary] = true, true
 		}
 	})
 	_, guests := c.Document.connections()

@@ -69,7 +69,8 @@ func (rn *run) probeClone(c *resource, n *node) bool {
 	if c.exclusive && (c.allowed.at(n) == absent || c.discoveryOn(n) != discoverExclusive) {
 		return false
 	}
-	instances := byNumber(c.children)
+	c.children = byNumber(c.children) // from here on: which of several on a node stands for the clone depends on it
+	instances := c.children
 	if len(instances) == 0 {
 		return false
 	}

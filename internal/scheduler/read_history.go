@@ -362,6 +362,7 @@ func (rn *run) standIn(h *cluster.ResourceHistory) *resource {
 	if r.isConnection {
 		if n := rn.node(h.ID); n != nil && n.connection == nil {
 			n.connection = r
+			n.shutdown = true // nothing will connect to it again
 			r.remoteName = n.name
 		}
 	}

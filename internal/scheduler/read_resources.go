@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"slices"
 	"sort"
 
 	"linuxha/internal/cluster"
@@ -26,7 +27,11 @@ func (rn *run) readResources() {
 	sort.SliceStable(rn.resources, func(i, j int) bool { return rn.resources[i].priority > rn.resources[j].priority })
 	for i := range rn.config.Tags {
 		t := &rn.config.Tags[i]
-		rn.tags[t.ID] = append(rn.tags[t.ID], t.References...)
+		for _, id := range t.References {
+			if !slices.Contains(rn.tags[t.ID], id) { // named twice it counts once
+				rn.tags[t.ID] = append(rn.tags[t.ID], id)
+			}
+		}
 	}
 }
 

@@ -76,6 +76,9 @@ func (rn *run) readNodeStates() []*node {
 		rn.readNodeAttributes(n)
 		n.unclean, n.unseen = false, false
 		rn.readNodeState(n)
+		if !n.online || n.shutdown {
+			n.score = -infinity // so instances of clones go on from here last
+		}
 		if !rn.quorate && n.online && rn.options.noQuorum == noQuorumFence {
 			rn.fenceNode(n, "cluster does not have quorum", false)
 		}
@@ -249,7 +252,7 @@ func (rn *run) readConnectedNode(n *node) {
 		n.online, n.requiresReset = false, true
 	case c.failed:
 		n.online = false
-	case c.role == roleStopped || c.container != nil && c.container.role == roleStopped:
+	case c.role < roleStarted || c.container != nil && c.container.role < roleStarted:
 		n.online, n.requiresReset = false, false
 	case host != nil && !host.online && host.unclean:
 		n.online, n.requiresReset = false, true
