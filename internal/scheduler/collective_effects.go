@@ -1,6 +1,9 @@
 package scheduler
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // flagsFor gives the properties of an action as a relation with something on n
 // sees them. For the action of a collective they follow from its members or
@@ -196,14 +199,19 @@ func interleaved(first, then *action) bool {
 	return b.interleaves()
 }
 
-func (r *resource) interleaves() bool { return isTrue(r.meta["interleave"]) }
+func (r *resource) interleaves() bool {
+	if r.isClone() {
+		return r.clone.interleave
+	}
+	return isTrue(r.meta["interleave"])
+}
 
 func (rn *run) updateInterleaved(first, then *action, e effect) changes {
 	var changed changes
 	task := originalTask(first)
 	current := strings.HasSuffix(first.key, taskStopped) || strings.HasSuffix(first.key, taskDemoted) // or the notification of it
 	for _, each := range then.resource.instancesOrContainers() {
-		partner := rn.partnerOf(each, first.resource, roleUnknown, current)
+		partner := rn.partnerOf(each, first.resource, current)
 		if partner == nil {
 			if !current && e.kind&(relBlock|relImply) != 0 && rn.unassign(each) {
 				changed.then = true
@@ -321,27 +329,35 @@ func (r *resource) onlyNodeWith(current bool, only *node) (joined *node, several
 // partnerOf finds the instance of a clone or bundle that belongs to r: the one
 // on r's node, present or future, or, while r has none, on the best of r's nodes
 // that has one.
-func (rn *run) partnerOf(r, collective *resource, wanted role, current bool) *resource {
+func (rn *run) partnerOf(r, collective *resource, current bool) *resource {
+	instances := collective.instancesOrContainers()
+	place := func(i *resource) *node { return i.onlyNode(current) }
 	if n := r.onlyNode(current); n != nil {
-		return partnerOn(collective, n, wanted, current)
+		return firstOn(instances, n, place)
 	}
-	return rn.bestWhere(r.allowed, func(n *node) *resource { return partnerOn(collective, n, wanted, current) })
+	firsts := rn.firstOnEach(instances, place)
+	return rn.bestWhere(r.allowed, func(n *node) *resource { return firsts[n.index] })
 }
 
-func partnerOn(collective *resource, n *node, wanted role, current bool) *resource {
-	for _, each := range collective.instancesOrContainers() {
-		if wanted != roleUnknown {
-			has := nextRoleOf(each)
-			if current {
-				has = each.state()
-			}
-			if has != wanted {
-				continue
-			}
-		}
-		if each.onlyNode(current) == n && !anyBlocked(each) {
-			return each
+// firstOn returns the first of instances that is on n and not blocked, or nil.
+func firstOn(instances []*resource, n *node, place func(*resource) *node) *resource {
+	for _, i := range instances {
+		if n != nil && place(i) == n && !anyBlocked(i) {
+			return i
 		}
 	}
 	return nil
+}
+
+// firstOnEach returns by node.index what firstOn does. The next call takes the list
+// back.
+func (rn *run) firstOnEach(instances []*resource, place func(*resource) *node) []*resource {
+	rn.firsts = slices.Grow(rn.firsts[:0], len(rn.nodes))[:len(rn.nodes)]
+	clear(rn.firsts)
+	for _, i := range instances {
+		if n := place(i); n != nil && rn.firsts[n.index] == nil && !anyBlocked(i) {
+			rn.firsts[n.index] = i
+		}
+	}
+	return rn.firsts
 }

@@ -256,18 +256,25 @@ func (r *resource) perNode() int {
 // has no node yet, on the best of r's nodes that has one.
 func (rn *run) compatibleInstance(r *resource, instances []*resource) *resource {
 	if n := placeOf(r); n != nil {
-		return instanceOn(instances, n)
+		return firstOn(instances, n, placeOf)
 	}
-	return rn.bestWhere(r.allowed, func(n *node) *resource { return instanceOn(instances, n) })
+	firsts := rn.firstOnEach(instances, placeOf)
+	return rn.bestWhere(r.allowed, func(n *node) *resource { return firsts[n.index] })
 }
 
 // compatibleContainer finds, among containers, the one on the host where r is,
 // as compatibleInstance does; a bundle node stands for its host.
 func (rn *run) compatibleContainer(r *resource, containers []*resource) *resource {
 	if n := placeOf(r); n != nil {
-		return instanceOn(containers, n.bundleHost())
+		return firstOn(containers, n.bundleHost(), placeOf)
 	}
-	return rn.bestWhere(r.allowed, func(n *node) *resource { return instanceOn(containers, n.bundleHost()) })
+	firsts := rn.firstOnEach(containers, placeOf)
+	return rn.bestWhere(r.allowed, func(n *node) *resource {
+		if host := n.bundleHost(); host != nil {
+			return firsts[host.index]
+		}
+		return nil
+	})
 }
 
 // bundleHost is the node that a bundle node's container is assigned to, n itself
@@ -278,16 +285,6 @@ func (n *node) bundleHost() *node {
 	}
 	if k := n.container(); k != nil {
 		return k.assigned
-	}
-	return nil
-}
-
-// instanceOn finds the instance that is assigned to n and not blocked.
-func instanceOn(instances []*resource, n *node) *resource {
-	for _, i := range instances {
-		if n != nil && placeOf(i) == n && !anyBlocked(i) {
-			return i
-		}
 	}
 	return nil
 }

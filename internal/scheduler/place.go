@@ -354,8 +354,9 @@ func (rn *run) bestNode(scores scoreVector, current *node) *node {
 // the same score.
 func (rn *run) noteTie(scores scoreVector, best *node) {
 	k := nodeRanking{rn, scores, nil}
+	highest := k.effective(best)
 	for i, s := range scores {
-		if n := rn.nodes[i]; s != absent && n != best && k.effective(n) == k.effective(best) {
+		if n := rn.nodes[i]; s != absent && n != best && k.effective(n) == highest {
 			rn.balanced = true
 			return
 		}

@@ -346,7 +346,7 @@ func (w *probeWalk) beforeRestarts(probe, after *action) {
 	interleave := (r.isClone() || r.isBundle()) && r.interleaves()
 	var partner *resource
 	if interleave {
-		partner = w.partnerOf(probe.resource, r, roleUnknown, false)
+		partner = w.partnerOf(probe.resource, r, false)
 	}
 	for i := len(after.after) - 1; i >= 0; i-- {
 		o := after.after[i]

@@ -212,7 +212,7 @@ func (rn *run) evaluateRelation(o *relation, changed *changes) {
 		}
 	}
 	if first.resource != nil && then.resource != nil && first.resource != then.resource && !then.resource.within(first.resource) {
-		first = rn.completionOf(first)
+		first = completionOf(first)
 	}
 	firstFlags := rn.flagsFor(first, thenNode)
 	thenFlags := rn.flagsFor(then, firstNode)
@@ -231,7 +231,7 @@ func (rn *run) evaluateRelation(o *relation, changed *changes) {
 // confirmation that all instances know of it. A bundle that says notify itself has
 // no such confirmation, only its content has: what is ordered after it does not
 // wait for it (recorded as bundle-order-partial-start).
-func (rn *run) completionOf(a *action) *action {
+func completionOf(a *action) *action {
 	r := a.resource
 	if r.isPrimitive() || a.interval != 0 {
 		return a
@@ -252,7 +252,7 @@ func (rn *run) completionOf(a *action) *action {
 	if r.notify && (r.isClone() || r.isBundle()) {
 		done = "confirmed-post_notify_" + done
 	}
-	if found := rn.findAction(r, done, 0, nil); found != nil {
+	if found := r.actionOn(done, nil); found != nil {
 		return found
 	}
 	return a

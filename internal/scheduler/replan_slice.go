@@ -377,7 +377,7 @@ func (rn *run) untouched(clone *resource, n *node) bool {
 	if start == nil {
 		return false
 	}
-	flags := rn.flagsFor(rn.completionOf(start), n)
+	flags := rn.flagsFor(completionOf(start), n)
 	return flags.optional && flags.runnable
 }
 

@@ -48,10 +48,11 @@ type run struct {
 	orderings []*ordering
 
 	scratch      scratchVectors
-	mergeOnly    *node // the one node of which preferences are being merged; nil: all
-	mergeApart   bool  // preferences are not to be merged at once, since a loop may be cut short
-	scorings     int   // changes of scores of what is no instance; see rescore
-	connected    int   // connections placed so far: they make nodes available
+	firsts       []*resource // see firstOnEach
+	mergeOnly    *node       // the one node of which preferences are being merged; nil: all
+	mergeApart   bool        // preferences are not to be merged at once, since a loop may be cut short
+	scorings     int         // changes of scores of what is no instance; see rescore
+	connected    int         // connections placed so far: they make nodes available
 	resourceSlab slab[resource]
 	actionSlab   slab[action]
 	orderingSlab slab[ordering]
