@@ -20,11 +20,11 @@ func (rn *run) evaluate(r *resource) {
 	r.stickiness = parseScore(m["resource-stickiness"], 0)
 	r.threshold = int(min(int64(infinity), intOr(m["migration-threshold"], int64(infinity), 0)))
 	r.failTimeout = seconds(parseDuration(m["failure-timeout"]))
-	r.critical = boolOr(m["critical"], true)
+	r.critical = trueUnlessGiven(m, "critical")
 	r.notify = isTrue(m["notify"])
 	r.onMultiple = parseMultiple(m["multiple-active"])
 
-	r.managed = boolOr(m["is-managed"], true)
+	r.managed = trueUnlessGiven(m, "is-managed")
 	r.maintenance = isTrue(m["maintenance"]) || rn.options.maintenance
 	if r.maintenance {
 		r.managed = false
@@ -45,7 +45,10 @@ func (rn *run) evaluatePrimitive(r *resource) {
 	rn.noteFenceDevice(r)
 	r.isConnection = r.agent.IsConnection()
 	r.remoteName = r.meta["remote-node"]
-	r.allowMigrate = boolOr(r.meta["allow-migrate"], r.isConnection && r.meta["container"] == "" && r.meta["allow-migrate"] == "")
+	r.allowMigrate = isTrue(r.meta["allow-migrate"])
+	if r.isConnection && r.meta["container"] == "" {
+		r.allowMigrate = trueUnlessGiven(r.meta, "allow-migrate")
+	}
 	r.utilization = rn.readAmounts(r.config.Utilization)
 	rn.evaluateOperations(r)
 	if r.isConnection && r.meta["container"] == "" {
@@ -194,7 +197,7 @@ func (rn *run) copyEvaluated(r, twin *resource) {
 // configuredManaged is whether the configuration leaves r to the cluster,
 // whatever its history made of that.
 func (rn *run) configuredManaged(r *resource) bool {
-	return boolOr(r.meta["is-managed"], true) && !isTrue(r.meta["maintenance"]) && !rn.options.maintenance
+	return trueUnlessGiven(r.meta, "is-managed") && !isTrue(r.meta["maintenance"]) && !rn.options.maintenance
 }
 
 // parameters are the agent parameters of a resource, by name, as evaluated for a node.

@@ -186,6 +186,10 @@ func (rn *run) readClone(r *resource) bool {
 		d.promotedMax = int(intOr(r.meta["promoted-max"], 1, 0))
 		d.promotedNodeMax = int(intOr(r.meta["promoted-node-max"], 1, 0))
 	}
+	if class := rn.agentOf(child).Class; r.promotable && child.Kind == cluster.Primitive && class != "ocf" && class != "ha" {
+		rn.warn("clone " + r.id + " is ignored: agents of class " + class + " have no promoted role")
+		return false
+	}
 	r.unique = boolOr(r.meta["globally-unique"], d.nodeMax > 1)
 	r.unique = r.unique && rn.mayBeUnique(child)
 	if !r.unique {
@@ -213,13 +217,18 @@ func (rn *run) mayBeUnique(c *cluster.Resource) bool {
 		}
 		return true
 	}
-	agent := c.Agent
+	class := rn.agentOf(c).Class
+	return class == "ocf" || class == "stonith" || class == "ha"
+}
+
+// agentOf is the agent of a primitive, which its template may name.
+func (rn *run) agentOf(c *cluster.Resource) cluster.Agent {
 	if c.Template != "" {
 		if t := rn.references().Resources[c.Template]; t != nil {
-			agent = t.Agent
+			return t.Agent
 		}
 	}
-	return agent.Class == "ocf" || agent.Class == "stonith" || agent.Class == "ha"
+	return c.Agent
 }
 
 // newInstance adds an instance to a clone, numbered after the existing ones.

@@ -23,6 +23,13 @@ func boolOr(text string, def bool) bool {
 	return def
 }
 
+// trueUnlessGiven reads a meta-attribute that is true by default: given as anything
+// but a word for true it is false (SEMANTICS 1).
+func trueUnlessGiven(meta map[string]string, name string) bool {
+	text, given := meta[name]
+	return !given || isTrue(text)
+}
+
 // parseDuration reads a time span in ms (SEMANTICS 1); 0 if it is none.
 func parseDuration(text string) int64 {
 	t := strings.TrimSpace(text)

@@ -29,7 +29,11 @@ func WriteJudge(out io.Writer, config *cluster.Config, status *cluster.Status, n
 		w.text("state", n.State)
 	})
 	writeList(w, "resources", seen.Active, func(a *scheduler.Activity) {
-		w.text("resource", a.Instance)
+		if a.Unique {
+			w.text("resource", a.Instance)
+		} else {
+			w.text("resource", a.Resource)
+		}
 		w.text("node", a.Node)
 		w.text("role", a.Role)
 	})
