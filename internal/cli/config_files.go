@@ -59,10 +59,10 @@ func loadConfig(path string) ([]config.Source, error) {
 
 // readBounded reads all of f, which may have up to limit bytes.
 func readBounded(f io.Reader, limit int64) (string, error) {
-	var text bytes.Buffer
+	text := &bytes.Buffer{}
 	if f, ok := f.(*os.File); ok {
-		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-			text.Grow(int(min(info.Size(), limit)) + bytes.MinRead) // else the memory of half a dozen attempts is touched
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() { // else the memory of half a dozen attempts is touched
+			text = bytes.NewBuffer(make([]byte, 0, min(info.Size(), limit)+bytes.MinRead))
 		}
 	}
 	n, err := text.ReadFrom(io.LimitReader(f, limit+1))
