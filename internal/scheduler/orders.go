@@ -141,18 +141,18 @@ func (rn *run) simpleOrder(o *cluster.Order, kind orderKind, both bool) {
 		point.needsAny = true
 		point.minimum = need
 		for _, each := range first.children {
-			rn.orderFor(o.ID, of(each, firstAction), exactly(point), relMin|relShowThen)
+			rn.order(of(each, firstAction), exactly(point), relMin|relShowThen)
 		}
-		rn.orderFor(o.ID, exactly(point), of(then, thenAction), kinds|relBlock)
+		rn.order(exactly(point), of(then, thenAction), kinds|relBlock)
 	} else {
-		rn.orderFor(o.ID, of(first, firstAction), of(then, thenAction), kinds)
+		rn.order(of(first, firstAction), of(then, thenAction), kinds)
 	}
 	if !both {
 		return
 	}
 	firstAction, thenAction = invert(firstAction), invert(thenAction)
 	if firstAction != "" && thenAction != "" {
-		rn.orderFor(o.ID, of(then, thenAction), of(first, firstAction), kind.kinds(firstAction, inverse))
+		rn.order(of(then, thenAction), of(first, firstAction), kind.kinds(firstAction, inverse))
 	}
 }
 
@@ -216,7 +216,7 @@ func (rn *run) orderInSet(o *cluster.Order, set *orderSet, parent orderKind, bot
 	if kind == orderSerialize {
 		for i, r := range set.members {
 			for _, later := range set.members[i+1:] {
-				rn.orderFor(o.ID, of(r, set.action), of(later, set.action), kinds)
+				rn.order(of(r, set.action), of(later, set.action), kinds)
 			}
 		}
 		return
@@ -226,13 +226,13 @@ func (rn *run) orderInSet(o *cluster.Order, set *orderSet, parent orderKind, bot
 	}
 	undo := invert(set.action)
 	for i := 1; i < len(set.members); i++ {
-		rn.orderFor(o.ID, of(set.members[i-1], set.action), of(set.members[i], set.action), kinds)
+		rn.order(of(set.members[i-1], set.action), of(set.members[i], set.action), kinds)
 	}
 	if !both || undo == "" {
 		return
 	}
 	for i := 1; i < len(set.members); i++ {
-		rn.orderFor(o.ID, of(set.members[i], undo), of(set.members[i-1], undo), kind.kinds(undo, inverse))
+		rn.order(of(set.members[i], undo), of(set.members[i-1], undo), kind.kinds(undo, inverse))
 	}
 }
 
@@ -282,7 +282,7 @@ func (rn *run) orderSetPair(o *cluster.Order, a, b *orderSet, kind orderKind, bo
 func (rn *run) orderEach(o *cluster.Order, firsts []*resource, firstAction string, thens []*resource, thenAction string, kinds relKind) {
 	for _, first := range firsts {
 		for _, then := range thens {
-			rn.orderFor(o.ID, of(first, firstAction), of(then, thenAction), kinds)
+			rn.order(of(first, firstAction), of(then, thenAction), kinds)
 		}
 	}
 }
@@ -292,9 +292,9 @@ func (rn *run) orderAnyOf(o *cluster.Order, set *orderSet, thens []*resource, fi
 	point := rn.globalPoint("one-or-more:" + set.id)
 	point.needsAny = true
 	for _, r := range set.members {
-		rn.orderFor(o.ID, of(r, firstAction), exactly(point), relMin|relShowThen)
+		rn.order(of(r, firstAction), exactly(point), relMin|relShowThen)
 	}
 	for _, r := range thens {
-		rn.orderFor(o.ID, exactly(point), of(r, thenAction), kinds|relBlock)
+		rn.order(exactly(point), of(r, thenAction), kinds|relBlock)
 	}
 }

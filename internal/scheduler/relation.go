@@ -39,7 +39,6 @@ type relation struct {
 // ordering is a relation not yet bound to actions: each side is a resource and
 // a task, or one action.
 type ordering struct {
-	id          string // of the constraint, "" for built-in ones
 	kind        relKind
 	first, then orderSide
 }
@@ -72,12 +71,8 @@ func (k relKind) has(o relKind) bool { return k&o == o }
 // live migration makes it necessary, it adds the orderings that follow from
 // it for migrations (SEMANTICS 21).
 func (rn *run) order(first, then orderSide, kind relKind) {
-	rn.orderFor("", first, then, kind)
-}
-
-func (rn *run) orderFor(id string, first, then orderSide, kind relKind) {
 	o := rn.orderingSlab.take()
-	*o = ordering{id: id, kind: kind, first: first, then: then}
+	*o = ordering{kind: kind, first: first, then: then}
 	rn.orderings = append(rn.orderings, o)
 	a, b := first.resource, then.resource
 	if a == nil || b == nil || a == b || a.within(b) || b.within(a) || !b.allowMigrate {
@@ -88,25 +83,25 @@ func (rn *run) orderFor(id string, first, then orderSide, kind relKind) {
 	case first.isTask(taskStart) && then.isTask(taskStart):
 		flags := relSeq // what keeps the start from happening ends the migration through it
 		if a.allowMigrate {
-			rn.orderFor(id, of(a, taskMigrateFrom), side, relSeq)
+			rn.order(of(a, taskMigrateFrom), side, relSeq)
 			flags |= relIfUnmigratable
 		}
-		rn.orderFor(id, of(a, taskStart), side, flags)
+		rn.order(of(a, taskStart), side, flags)
 	case first.isTask(taskStop) && then.isTask(taskStop):
 		flags := relSeq
 		if a.allowMigrate {
 			flags |= relIfUnmigratable
 		}
-		rn.orderFor(id, of(a, taskStop), side, flags)
+		rn.order(of(a, taskStop), side, flags)
 		if b.partialTarget != nil {
-			rn.orderFor(id, of(a, taskStop), of(b, taskMigrateFrom), flags)
+			rn.order(of(a, taskStop), of(b, taskMigrateFrom), flags)
 		}
 	case first.isTask(taskPromote) && then.isTask(taskStart):
-		rn.orderFor(id, of(a, taskPromote), side, kind)
+		rn.order(of(a, taskPromote), side, kind)
 	case first.isTask(taskDemote) && then.isTask(taskStop):
-		rn.orderFor(id, of(a, taskDemote), side, kind)
+		rn.order(of(a, taskDemote), side, kind)
 		if b.partialTarget != nil {
-			rn.orderFor(id, of(a, taskDemote), of(b, taskMigrateFrom), kind)
+			rn.order(of(a, taskDemote), of(b, taskMigrateFrom), kind)
 		}
 	}
 }
