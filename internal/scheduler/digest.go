@@ -120,10 +120,20 @@ func hasName(list []string, name string) bool {
 
 // compareDigests tells whether the parameters recorded with an entry in r's
 // history on a node are still the configured ones. Which of them require a restart,
-// and whether any do, the entry of the operation says that is looked at first.
+// and whether any do, the entry of the operation says that is looked at first. If all
+// that is not secret is the same, nothing changed, whatever the other digests say.
 func (rn *run) compareDigests(r *resource, h *nodeHistory, e *cluster.HistoryEntry) digestChange {
 	params, own := rn.operationParams(r, h.node, e.Operation, e.IntervalMS)
-	if first := h.firstCompared(e); first.RestartDigest != "" && e.RestartDigest != "" {
+	change := changeOf(params, own, e, h.firstCompared(e))
+	if change != digestSame && e.SecureDigest != "" && sameButSecret(r, params, e) {
+		return digestSame
+	}
+	return change
+}
+
+// changeOf is compareDigests for parameters that are no secrets.
+func changeOf(params []cluster.NVPair, own bool, e, first *cluster.HistoryEntry) digestChange {
+	if first.RestartDigest != "" && e.RestartDigest != "" {
 		var names []string // all, if there is no list
 		if first.ForceRestart != "" {
 			names = append([]string{}, strings.Fields(first.ForceRestart)...)
@@ -136,9 +146,6 @@ func (rn *run) compareDigests(r *resource, h *nodeHistory, e *cluster.HistoryEnt
 		return digestUnknown
 	}
 	if digest(params, nil) == e.OpDigest {
-		return digestSame
-	}
-	if e.SecureDigest != "" && sameButSecret(r, params, e) {
 		return digestSame
 	}
 	if own && e.IntervalMS == 0 {

@@ -133,7 +133,7 @@ func (rn *run) primitiveActions(r *resource) {
 		}
 	}
 
-	if r.startPending && r.assigned != nil {
+	if r.startPending { // also without a node, for what comes after it
 		rn.startAction(r, r.assigned, true).always = true
 	}
 	switch {
