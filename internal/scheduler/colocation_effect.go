@@ -61,6 +61,9 @@ func (rn *run) forgetEffects(r *resource) {
 			c.effects = [2]*mergeEffect{}
 		}
 	}
+	if r.isClone() {
+		*r.clone.effects = [3]*mergeEffect{}
+	}
 }
 
 // holds tells whether e is as it would be worked out now.
@@ -156,7 +159,8 @@ func (rn *run) mergeAllAtOnce(r, clone *resource, scores scoreVector, which int,
 
 // effectOfAll returns the effect of merging all such constraints with a clone.
 func (rn *run) effectOfAll(clone *resource, which int) *mergeEffect {
-	if e := clone.clone.effects[which]; e != nil && e.holds(rn) {
+	known := clone.clone.effects
+	if e := known[which]; e != nil && e.holds(rn) {
 		return e
 	}
 	e := rn.newEffect()
@@ -170,7 +174,7 @@ func (rn *run) effectOfAll(clone *resource, which int) *mergeEffect {
 		e.addPart(rn.effectOfMerging(c.dependent, c))
 		e.ok = e.ok && !c.dependent.inClone()
 	}
-	clone.clone.effects[which] = e
+	known[which] = e
 	return e
 }
 

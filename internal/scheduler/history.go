@@ -4,9 +4,13 @@ import "linuxha/internal/cluster"
 
 // compareHistory compares recorded parameter digests and operations with the
 // configuration (SEMANTICS 20). An entry concerns the instance that it was taken
-// for, if that still goes by the name, and the instance of that very id.
+// for, if that still goes by the name, and the instance of that very id. What was
+// found as configured, and has not changed since, is left out.
 func (rn *run) compareHistory() {
 	for _, r := range rn.all {
+		if len(r.history) == 0 || rn.unchanged[r.top().id] {
+			continue
+		}
 		for _, h := range r.history {
 			if !h.node.maintenance && !h.node.available() {
 				continue
@@ -38,6 +42,7 @@ func (rn *run) cleanupNamesakes(r *resource, h *nodeHistory) {
 func (rn *run) compareOn(r *resource, h *nodeHistory) {
 	n := h.node
 	if r.removed {
+		r.outdated = true
 		if !r.anonymousInstance() {
 			rn.cleanup(r, n, false)
 		}
@@ -45,6 +50,7 @@ func (rn *run) compareOn(r *resource, h *nodeHistory) {
 	}
 	active := r.activeOn(n)
 	if h.source.Agent != r.agent {
+		r.outdated = true
 		rn.agentChanged(r, n, active)
 	}
 	if !active || h.start < h.stop {
@@ -56,6 +62,7 @@ func (rn *run) compareOn(r *resource, h *nodeHistory) {
 		}
 		switch {
 		case e.IntervalMS > 0 && (r.maintenance || n.maintenance):
+			r.outdated = true
 			rn.cancelFromHistory(r, n, e, "maintenance mode")
 		case e.IntervalMS > 0, e.Operation == taskMonitor, e.Operation == taskStart,
 			e.Operation == taskPromote, e.Operation == taskMigrateFrom:
@@ -94,6 +101,7 @@ func (rn *run) compareEntry(r *resource, h *nodeHistory, e *cluster.HistoryEntry
 	if !rn.applyChange(r, h, e) {
 		return
 	}
+	r.outdated = true
 	if count, _ := rn.ownFailCount(r, h.node, true); count > 0 {
 		rn.clearFailures(r, h.node, "action definition changed")
 	}

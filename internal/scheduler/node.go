@@ -130,6 +130,15 @@ func (s *nodeSet) put(n *node) {
 	(*s)[n.index/64] |= 1 << (n.index % 64)
 }
 
+func (s *nodeSet) putAll(o nodeSet) {
+	for len(*s) < len(o) {
+		*s = append(*s, 0)
+	}
+	for i, w := range o {
+		(*s)[i] |= w
+	}
+}
+
 func (s nodeSet) len() int {
 	total := 0
 	for _, w := range s {

@@ -41,6 +41,7 @@ type memory struct {
 	sizes    []int       // by top-level resource: with all that is in it
 	restless []bool      // by top-level resource: something is to be done with it
 	timed    []bool      // by top-level resource: what is known of it depends on the time
+	outdated []bool      // by top-level resource: its history is not as it is configured
 	history  [][]int     // by node of the status: top-level resource of each entry, -1: none
 	position []int       // in plan.Placements, by resource.index
 
@@ -151,7 +152,7 @@ func (m *memory) complete() bool {
 		return false
 	}
 	m.readTies()
-	m.restless, m.timed = make([]bool, len(byID)), make([]bool, len(byID))
+	m.restless, m.timed, m.outdated = make([]bool, len(byID)), make([]bool, len(byID)), make([]bool, len(byID))
 	if !m.noteRest(rn, func(r *resource) int { return m.unitOf[r.index] }) {
 		return false
 	}
@@ -170,7 +171,7 @@ func (m *memory) complete() bool {
 }
 
 // noteRest marks the top-level resources of a finished run with which something
-// is to be done, or whose state depends on the time. It is false if something
+// is to be done, whose state depends on the time, or whose history is outdated. It is false if something
 // concerns the cluster as a whole.
 func (m *memory) noteRest(rn *run, unitOf func(*resource) int) bool {
 	mark := func(a *action) {
@@ -197,6 +198,9 @@ func (m *memory) noteRest(rn *run, unitOf func(*resource) int) bool {
 	for _, r := range rn.all {
 		if r.timed {
 			m.timed[unitOf(r)] = true
+		}
+		if r.outdated {
+			m.outdated[unitOf(r)] = true
 		}
 	}
 	return true

@@ -1,5 +1,7 @@
 package scheduler
 
+import "linuxha/internal/cluster"
+
 // createProbes asks every node for the state of every resource that is unknown
 // there (SEMANTICS 18).
 func (rn *run) createProbes() {
@@ -27,10 +29,17 @@ func (rn *run) createProbes() {
 }
 
 // unknownSomewhere tells whether r, or something in it, is not known on all of
-// that many nodes.
+// that many nodes. Of an anonymous clone, any instance tells for all.
 func (r *resource) unknownSomewhere(nodes int) bool {
 	if r.isPrimitive() {
 		return r.known.len() < nodes
+	}
+	if r.isClone() && !r.unique && r.parent == nil && r.clone.template.Kind == cluster.Primitive {
+		var known nodeSet
+		for _, each := range r.children {
+			known.putAll(each.known)
+		}
+		return known.len() < nodes
 	}
 	for _, part := range r.parts() {
 		if part.unknownSomewhere(nodes) {

@@ -174,7 +174,7 @@ func (rn *run) readClone(r *resource) bool {
 		return false
 	}
 	child := &r.config.Children[0]
-	d := &cloneData{template: child}
+	d := &cloneData{template: child, effects: new([3]*mergeEffect)}
 	r.clone = d
 	d.ordered = isTrue(r.meta["ordered"])
 	d.interleave = isTrue(r.meta["interleave"])

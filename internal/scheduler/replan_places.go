@@ -90,7 +90,7 @@ func (m *memory) keepCounts() {
 // replacing is placement for new facts, round by round, in which a round that
 // they cannot concern keeps its places. One is concerned by
 //
-//   - other facts about something in it, or about what that is colocated with;
+//   - other facts about something in it, or some about what that is colocated with;
 //   - another place of what something in it is colocated with;
 //   - other scores of what is, through others perhaps, colocated with something in
 //     it, or, if that is a clone, with what the clone is colocated with, since that
@@ -135,6 +135,8 @@ func (m *memory) placeAgain(changed []factChange) (moved []int, ok bool) {
 	for unit, c := range changed {
 		if c.any {
 			p.concerned[unit] = true
+		}
+		if c.shown {
 			p.concern(unit)
 		}
 		if c.scores {
@@ -281,6 +283,7 @@ func (m *memory) handOver(rn *run) {
 // can depend on them.
 type factChange struct {
 	any    bool
+	shown  bool // in what its dependents look at and placement does not decide
 	scores bool // in what its primaries see when they ask where it would like to be
 }
 
@@ -316,6 +319,7 @@ func (m *memory) takeFacts(r *resource) (c factChange) {
 		f.meta["container-attribute-target"] != r.meta["container-attribute-target"]
 	c.any = c.scores || !slices.Equal(f.known, r.known) || f.role != r.role || f.nextRole != r.nextRole || f.blocked != r.blocked ||
 		f.priority != r.priority || f.requires != r.requires || f.partialSource != source || !maps.Equal(f.meta, r.meta)
+	c.shown = f.blocked != r.blocked || f.removed != r.removed
 
 	if c.scores {
 		m.run.byID[r.id].each(func(r *resource) { // what a group likes is asked of its members, too
@@ -335,6 +339,7 @@ func (m *memory) takeFacts(r *resource) (c factChange) {
 	f.group, f.unique, f.promotable, f.notify = r.group, r.unique, r.promotable, r.notify
 	if r.isClone() {
 		c := *r.clone
+		c.effects = f.clone.effects
 		f.clone = &c
 	}
 	return c

@@ -56,7 +56,7 @@ func (m *memory) replan(config *cluster.Config, status *cluster.Status, now time
 			return nil
 		}
 		rn := newRun(&p.config, &p.status, now, Options{})
-		rn.whole = m.run
+		rn.whole, rn.unchanged = m.run, m.unchanged(p, d)
 		if !d.config {
 			rn.refs = m.run.refs
 		}
@@ -88,10 +88,22 @@ func (m *memory) replan(config *cluster.Config, status *cluster.Status, now time
 			continue
 		}
 		m.config, m.status, m.history = config, status, d.history
-		m.update(p, rn)
+		m.update(p, rn, d)
 		plan := *m.plan
 		return &plan
 	}
+}
+
+// unchanged names the top-level resources in a slice of which the last plan has
+// found the history to be as configured, and neither is another one now.
+func (m *memory) unchanged(p *part, d *difference) map[string]bool {
+	ids := map[string]bool{}
+	for unit, in := range p.in {
+		if in && !d.units[unit] && !m.restless[unit] && !m.timed[unit] && !m.outdated[unit] {
+			ids[m.tops[unit].id] = true
+		}
+	}
+	return ids
 }
 
 // most is how many resources may be scheduled in slices: beyond, a whole run is as
@@ -222,11 +234,15 @@ func (m *memory) part(affected []bool, config *cluster.Config, status *cluster.S
 
 // chosen returns the elements of list at the wanted positions.
 func chosen[T any](list []T, wanted func(i int) bool) []T {
-	var out []T
+	at := make([]int32, 0, len(list))
 	for i := range list {
 		if wanted(i) {
-			out = append(out, list[i])
+			at = append(at, int32(i))
 		}
+	}
+	out := make([]T, len(at))
+	for k, i := range at {
+		out[k] = list[i]
 	}
 	return out
 }
@@ -296,7 +312,9 @@ func (m *memory) moved(p *part, rn *run, d *difference) (units []int, ok bool) {
 		if unit := m.unitOf[m.run.byID[r.id].index]; p.affected[unit] {
 			c := m.takeFacts(r)
 			c.any = c.any || d.promote && d.units[unit]
-			changed[unit].any, changed[unit].scores = changed[unit].any || c.any, changed[unit].scores || c.scores
+			edited := d.config && d.units[unit]
+			was := changed[unit]
+			changed[unit] = factChange{any: was.any || c.any, shown: was.shown || c.shown || edited && c.any, scores: was.scores || c.scores}
 			some = some || c.any
 		}
 	}
@@ -382,10 +400,11 @@ func (rn *run) untouched(clone *resource, n *node) bool {
 }
 
 // update makes the finished slice part of what is remembered.
-func (m *memory) update(p *part, rn *run) {
+func (m *memory) update(p *part, rn *run, d *difference) {
 	for unit, affected := range p.affected {
 		if affected {
 			m.restless[unit], m.timed[unit] = false, false
+			m.outdated[unit] = m.outdated[unit] && !d.units[unit]
 		}
 	}
 	m.noteRest(rn, func(r *resource) int { return m.unitOf[m.run.byID[r.id].index] })

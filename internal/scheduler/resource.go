@@ -75,6 +75,7 @@ type resource struct {
 	reload          bool // a reload is wanted
 	restarting      bool
 	timed           bool // what the history says of it depends on the time
+	outdated        bool // something in the history is not as it is configured now
 	nowhere         bool // found no place, whatever was made of that later
 
 	// Now.
@@ -144,7 +145,7 @@ type cloneData struct {
 	notifyStop      *notifications
 	notifyPromote   *notifications
 	notifyDemote    *notifications
-	effects         [3]*mergeEffect   // of all that depends on it, see effectOfAll
+	effects         *[3]*mergeEffect  // of all that depends on it, see effectOfAll
 	notifyLists     map[string]string // what notified agents are told, once computed
 }
 

@@ -74,7 +74,10 @@ type run struct {
 	dated   bool            // some rule looked at the time
 	looked  map[string]bool // node attributes that something looked at by name
 	whole   *run            // that this one is a slice of; nil: none
-	before  *run            // that has evaluated the same configuration at the same moment; nil: none
+	// unchanged are the top-level resources of which the history is known to be as
+	// configured; nil: none.
+	unchanged map[string]bool
+	before    *run // that has evaluated the same configuration at the same moment; nil: none
 
 	scores  []Score
 	factors map[*resource][]factor // contributions to scores, for reasons

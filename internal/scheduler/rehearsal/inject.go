@@ -103,7 +103,7 @@ func countFailure(n *cluster.NodeStatus, r Result, now time.Time) {
 
 // edit copies a status and finds a node in the copy.
 func edit(status *cluster.Status, name string) (*writer, *cluster.NodeStatus, error) {
-	w := &writer{status: clone(status), index: map[string]int{}}
+	w := &writer{status: clone(status), index: map[string]int{}, own: map[int]bool{}}
 	for i := range w.status.Nodes {
 		w.index[strings.ToLower(w.status.Nodes[i].Name)] = i
 	}

@@ -34,7 +34,7 @@ type Outcome struct {
 // Run carries out a plan at the moment now. Every action succeeds but those that
 // results name. The given status stays as it is.
 func Run(status *cluster.Status, plan *cluster.Plan, now time.Time, results []Result) *Outcome {
-	w := &writer{status: clone(status), now: now, index: map[string]int{}}
+	w := &writer{status: clone(status), now: now, index: map[string]int{}, own: map[int]bool{}}
 	for i := range w.status.Nodes {
 		w.index[strings.ToLower(w.status.Nodes[i].Name)] = i
 	}
@@ -106,9 +106,6 @@ func resultOf(a *cluster.Action, results []Result) (rc int, fails bool) {
 func clone(s *cluster.Status) *cluster.Status {
 	c := *s
 	c.Nodes = append([]cluster.NodeStatus(nil), s.Nodes...)
-	for i := range c.Nodes {
-		c.Nodes[i].History = append([]cluster.ResourceHistory(nil), c.Nodes[i].History...)
-	}
 	return &c
 }
 
@@ -117,6 +114,7 @@ type writer struct {
 	status *cluster.Status
 	now    time.Time
 	index  map[string]int // of nodes in status, by lower-case name
+	own    map[int]bool   // nodes of which the history is no longer that of the former status
 }
 
 func (w *writer) node(name string) *cluster.NodeStatus {
@@ -127,7 +125,12 @@ func (w *writer) node(name string) *cluster.NodeStatus {
 		w.index[key] = i
 		w.status.Nodes = append(w.status.Nodes, cluster.NodeStatus{ID: name, Name: name, Remote: true})
 	}
-	return &w.status.Nodes[i]
+	n := &w.status.Nodes[i]
+	if !w.own[i] {
+		w.own[i] = true
+		n.History = append([]cluster.ResourceHistory(nil), n.History...)
+	}
+	return n
 }
 
 // recordedTask is the operation that history remembers an action as, "" for one
