@@ -45,9 +45,10 @@ type memory struct {
 	history  [][]int     // by node of the status: top-level resource of each entry, -1: none
 	position []int       // in plan.Placements, by resource.index
 
-	facts  []resource // by resource.index: before placement
-	places []place    // by resource.index: after it
-	counts []int      // resources placed, by node.index
+	facts    []resource // by resource.index: before placement
+	places   []place    // by resource.index: after it
+	counts   []int      // resources placed, by node.index
+	unsorted []bool     // by top-level resource: the order of its instances is not known
 
 	eager bool
 
@@ -152,6 +153,7 @@ func (m *memory) complete() bool {
 		return false
 	}
 	m.readTies()
+	m.unsorted = make([]bool, len(byID))
 	m.restless, m.timed, m.outdated = make([]bool, len(byID)), make([]bool, len(byID)), make([]bool, len(byID))
 	if !m.noteRest(rn, func(r *resource) int { return m.unitOf[r.index] }) {
 		return false

@@ -15,7 +15,14 @@ type difference struct {
 	config   bool    // the configuration differs
 	promote  bool    // promotion scores differ
 	history  [][]int // as memory.history
+	failures []failure
 	tooLarge bool
+}
+
+// failure is a new result of an operation that was not expected.
+type failure struct {
+	unit int // top-level resource
+	node string
 }
 
 // compare finds out what differs. What is shared with the last input is seen to
@@ -213,12 +220,12 @@ func (m *memory) compareHistories(d *difference, i int, old, now []cluster.Resou
 	}
 	between := m.historyUnits(old[from:to], units[from:to], now[from:end])
 	d.history[i] = slices.Concat(units[:from], between, units[to:])
-	return d.compareEntries(old[from:to], now[from:end], units[from:to], between)
+	return d.compareEntries(m.status.Nodes[i].ID, old[from:to], now[from:end], units[from:to], between)
 }
 
 // compareEntries is compareHistories for a part of them, which belong to these
 // top-level resources.
-func (d *difference) compareEntries(old, now []cluster.ResourceHistory, oldUnits, units []int) bool {
+func (d *difference) compareEntries(node string, old, now []cluster.ResourceHistory, oldUnits, units []int) bool {
 	before := 0
 	for k := range now {
 		h, unit := &now[k], units[k]
@@ -239,6 +246,9 @@ func (d *difference) compareEntries(old, now []cluster.ResourceHistory, oldUnits
 		}
 		if !sameHistory(&old[at], h) {
 			d.concern(unit)
+			if unit >= 0 && failsNow(old[at].Operations, h.Operations) {
+				d.failures = append(d.failures, failure{unit, node})
+			}
 		}
 		before = at + 1
 	}
@@ -246,6 +256,17 @@ func (d *difference) compareEntries(old, now []cluster.ResourceHistory, oldUnits
 		d.concern(oldUnits[before])
 	}
 	return true
+}
+
+// failsNow tells whether something has failed that is new.
+func failsNow(old, now []cluster.HistoryEntry) bool {
+	return slices.ContainsFunc(now, func(e cluster.HistoryEntry) bool {
+		key, _ := parseTransitionKey(e.TransitionKey)
+		return e.RC != key.expected && e.RC >= 0 && (e.Operation != taskMonitor || e.IntervalMS > 0) &&
+			!slices.ContainsFunc(old, func(o cluster.HistoryEntry) bool {
+				return o.ID == e.ID && o.CallID == e.CallID && o.RC == e.RC && o.LastRCChange == e.LastRCChange
+			})
+	})
 }
 
 // historyUnits gives the top-level resource of each entry of a history, by those

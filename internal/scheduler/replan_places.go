@@ -106,6 +106,7 @@ type replacing struct {
 	risen     []bool // by top-level resource: whom its scores concern has been noted
 	shift     []int  // by node: how many resources it has more than before by now
 	moved     []int  // top-level resources of which something has got another place
+	affected  []bool // by top-level resource: its actions will be decided anew
 }
 
 // concern notes whom another place of a top-level resource concerns.
@@ -127,11 +128,11 @@ func (p *replacing) concernScores(unit int) {
 }
 
 // placeAgain places by the present facts, where changed says of each top-level
-// resource how they differ, and returns the top-level resources of which something
+// resource how they differ and pulled whether scores concern it, and returns the top-level resources of which something
 // has got another place. It is not ok if the rounds are no longer the same.
-func (m *memory) placeAgain(changed []factChange) (moved []int, ok bool) {
-	p := &replacing{memory: m, concerned: make([]bool, len(changed)), pulled: make([]bool, len(changed)), risen: make([]bool, len(changed)),
-		shift: make([]int, len(m.run.nodes))}
+func (m *memory) placeAgain(changed []factChange, pulled, affected []bool) (moved []int, ok bool) {
+	p := &replacing{memory: m, concerned: make([]bool, len(changed)), pulled: pulled, risen: make([]bool, len(changed)),
+		shift: make([]int, len(m.run.nodes)), affected: affected}
 	for unit, c := range changed {
 		if c.any {
 			p.concerned[unit] = true
@@ -213,6 +214,7 @@ func (p *replacing) note(top *resource) {
 		*before = now
 	})
 	unit := p.unitOf[top.index]
+	p.unsorted[unit] = false
 	if !same {
 		p.moved = append(p.moved, unit)
 	}

@@ -5,6 +5,7 @@ import "slices"
 // Clones that have an instance at rest wherever one may be. Scores can bring their
 // instances into another order, and let one of them want to be where another one
 // is; but there is no room for it, and so it stays (SEMANTICS 13; see placeEarly).
+// Their order shows only in that of actions: it is worked out when they are affected.
 
 // rests tells whether all in a round that facts and places leave as it is stays
 // where it is, whatever else concerns it, and if so, works out its scores, at which
@@ -25,15 +26,33 @@ func (p *replacing) rests(round *round) bool {
 		}
 	}
 	for i, top := range round.resources {
-		place := &p.places[top.index]
+		unit, place := p.unitOf[top.index], &p.places[top.index]
+		if p.unsorted[unit] = !p.affected[unit]; p.affected[unit] {
+			top.allowed, top.children = scores[i], slices.Clone(top.children)
+			rn.sortInstances(top.children)
+			place.children = top.children
+		}
 		if !slices.Equal(place.allowed, scores[i]) {
 			rn.rescore(top, false)
 			place.allowed, place.version = scores[i], top.scored
-			p.concernScores(p.unitOf[top.index])
+			p.concernScores(unit)
 		}
 	}
 	round.balanced = true // with these scores, perhaps
 	return true
+}
+
+// sortOut sorts the instances of affected clones of which the order is not known. It
+// returns the top-level resources of which something has got another place.
+func (m *memory) sortOut(affected []bool) (moved []int, ok bool) {
+	unsorted := make([]bool, len(affected))
+	for unit := range affected {
+		unsorted[unit] = affected[unit] && m.unsorted[unit]
+	}
+	if !slices.Contains(unsorted, true) {
+		return nil, true
+	}
+	return m.placeAgain(make([]factChange, len(affected)), unsorted, affected)
 }
 
 // filled tells whether c is a clone with one instance at rest on every node that

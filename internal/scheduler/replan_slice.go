@@ -50,6 +50,12 @@ func (m *memory) replan(config *cluster.Config, status *cluster.Status, now time
 	for i := range affected {
 		affected[i] = d.units[i] || m.restless[i] || m.timed[i]
 	}
+	known := slices.Clone(affected) // of these, facts may be others
+	spread := m.spread(d)
+	if m.sizeOf(spread) > m.most() {
+		return nil
+	}
+	mark(affected, spread)
 	for first, work := true, 0; ; first = false {
 		p := m.part(affected, config, status, d)
 		if work += p.size; work > m.most() {
@@ -65,17 +71,20 @@ func (m *memory) replan(config *cluster.Config, status *cluster.Status, now time
 			return nil
 		}
 		if first {
-			spread := m.spread(rn, d)
-			if m.sizeOf(spread) > m.most() {
-				return nil
-			}
-			moved, ok := m.moved(p, rn, d)
+			moved, ok := m.moved(rn, d, known, affected)
 			if !ok {
 				return nil
 			}
-			if mark(affected, append(moved, spread...)) {
+			if mark(affected, moved) {
 				continue
 			}
+		}
+		moved, ok := m.sortOut(affected)
+		if !ok {
+			return nil
+		}
+		if mark(affected, moved) {
+			continue
 		}
 		m.handOver(rn)
 		rn.decideActions()
@@ -124,15 +133,11 @@ func (m *memory) sizeOf(units []int) int {
 	return size
 }
 
-// spread foresees what is affected by a failure through constraints, so that it
+// spread foresees what is affected by failures through constraints, so that it
 // need not be found out step by step. It may be too much or too little.
-func (m *memory) spread(rn *run, d *difference) (units []int) {
-	for _, r := range rn.all {
-		unit := m.unitOf[m.run.byID[r.id].index]
-		if !r.failed || !r.isPrimitive() || !d.units[unit] {
-			continue
-		}
-		on := r.current()
+func (m *memory) spread(d *difference) (units []int) {
+	for _, f := range d.failures {
+		on := m.run.nodeByID[f.node]
 		reached := make([]bool, len(d.units))
 		var reach func(unit int, everywhere bool)
 		reach = func(unit int, everywhere bool) {
@@ -146,12 +151,12 @@ func (m *memory) spread(rn *run, d *difference) (units []int) {
 				switch then := m.tops[next]; {
 				case everywhere, then.isClone():
 					reach(next, everywhere || !then.interleaves())
-				case m.restsOn(next) == nil || on != nil && m.restsOn(next).index == on.index:
+				case m.restsOn(next) == nil || m.restsOn(next) == on:
 					reach(next, true)
 				}
 			}
 		}
-		reach(unit, false)
+		reach(f.unit, false)
 	}
 	return units
 }
@@ -300,16 +305,15 @@ func (m *memory) sameNodes(rn *run) bool {
 	})
 }
 
-// moved takes over what a slice found out about the affected resources, and
-// places anew what that may concern. It returns what moved.
-func (m *memory) moved(p *part, rn *run, d *difference) (units []int, ok bool) {
+// moved takes over what a slice found out about known affected resources, and places anew what that may concern. It returns what moved.
+func (m *memory) moved(rn *run, d *difference, known, affected []bool) (units []int, ok bool) {
 	for i, n := range m.run.nodes {
 		n.attrs, n.failures = rn.nodes[i].attrs, rn.nodes[i].failures
 	}
-	changed := make([]factChange, len(p.affected))
+	changed := make([]factChange, len(affected))
 	some := false
 	for _, r := range rn.all {
-		if unit := m.unitOf[m.run.byID[r.id].index]; p.affected[unit] {
+		if unit := m.unitOf[m.run.byID[r.id].index]; known[unit] {
 			c := m.takeFacts(r)
 			c.any = c.any || d.promote && d.units[unit]
 			edited := d.config && d.units[unit]
@@ -321,7 +325,7 @@ func (m *memory) moved(p *part, rn *run, d *difference) (units []int, ok bool) {
 	if !some {
 		return nil, true
 	}
-	return m.placeAgain(changed)
+	return m.placeAgain(changed, make([]bool, len(changed)), affected)
 }
 
 // stirred returns the neighbours that a finished slice leaves no longer at rest.
