@@ -284,7 +284,7 @@ type probeWalk struct {
 
 func (w *probeWalk) resource(r *resource) {
 	if !r.isPrimitive() {
-		for _, c := range r.children {
+		for _, c := range r.parts() {
 			w.resource(c)
 		}
 		return
