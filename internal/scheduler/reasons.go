@@ -239,9 +239,13 @@ func nodeCause(n *node) string { return "node " + n.name + " " + n.unavailable()
 func (rn *run) bestWithout(r *resource, cause string) *node {
 	scores := make(scoreVector, len(rn.nodes))
 	for i, n := range rn.nodes {
-		scores[i] = absent
-		if r.allowed[i] != absent {
-			scores[i] = max(n.score, -infinity)
+		switch {
+		case r.allowed[i] == absent:
+			scores[i] = absent
+		case n.available():
+			scores[i] = n.score
+		default:
+			scores[i] = 0 // its score stands for what makes it unavailable
 		}
 	}
 	for _, f := range rn.factors[r] {
