@@ -216,7 +216,9 @@ func (rn *run) addActive(r *resource, n *node, failed bool) {
 	if !r.managed {
 		rn.ban(r, n, infinity, "unmanaged")
 		for p := r.parent; p != nil && n.online; p = p.parent {
-			if !p.activeOn(n) {
+			if p.activeOn(n) {
+				p.activeAgain++
+			} else {
 				p.active = append(p.active, n)
 			}
 		}

@@ -1,7 +1,6 @@
 package scheduler
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -179,15 +178,36 @@ func canTake(i *resource, n *node, perNode int) bool {
 	return s != absent && s >= 0 && int(i.parent.counts[n.index]) < perNode
 }
 
-// sortInstances puts the instances into the order in which they are placed.
+// sortInstances puts the instances into the order in which they are placed. The
+// comparison can run in a circle (what is active on fewer nodes comes first, but what
+// may not stay where it is comes after what is active nowhere); then the outcome
+// depends on who is compared, so that halves are sorted and merged, as in Pacemaker.
 func (rn *run) sortInstances(instances []*resource) {
 	rn.sorts++
-	slices.SortStableFunc(instances, rn.compareInstances)
+	rn.sortHalves(instances, make([]*resource, len(instances)))
+}
+
+func (rn *run) sortHalves(list, scratch []*resource) {
+	if len(list) < 2 {
+		return
+	}
+	half := len(list) / 2
+	rn.sortHalves(list[:half], scratch[:half])
+	rn.sortHalves(list[half:], scratch[half:])
+	copy(scratch, list)
+	first, second := scratch[:half], scratch[half:len(list)]
+	for i := range list {
+		if len(second) == 0 || len(first) > 0 && rn.compareInstances(first[0], second[0]) <= 0 {
+			list[i], first = first[0], first[1:]
+		} else {
+			list[i], second = second[0], second[1:]
+		}
+	}
 }
 
 // compareInstances is negative if a is placed before b.
 func (rn *run) compareInstances(a, b *resource) int {
-	if na, nb := len(a.active), len(b.active); na > 0 && nb > 0 && na != nb {
+	if na, nb := len(a.active)+a.activeAgain, len(b.active)+b.activeAgain; na > 0 && nb > 0 && na != nb {
 		return na - nb
 	}
 	nodeA, canA := allowedCurrent(a)

@@ -152,7 +152,7 @@ func (n *node) cannotConnect() bool {
 		return true
 	}
 	start := n.connection.latest(taskStart, nil)
-	return start != nil && !start.runnable && (!start.optional || len(n.connection.active) == 0)
+	return start != nil && !start.runnable
 }
 
 func (rn *run) notifyPost(r *resource, n *node, task string, points *notifications) {

@@ -81,6 +81,7 @@ type resource struct {
 	// Now.
 	role          role // highest over the nodes where it is active
 	active        []*node
+	activeAgain   int     // how often what is in it was found where it is active, unmanaged: instances go on from there later (a quirk)
 	known         nodeSet // nodes where its state is known
 	dangling      []*node // sources of migrations that lack only their stop
 	partialSource *node   // half-done live migration
