@@ -251,7 +251,8 @@ func (m *memory) readLinks() bool {
 		}
 	}
 	for i := range c.Orders {
-		plain = plain && oneDirection(&c.Orders[i])
+		up, down := directions(&c.Orders[i])
+		plain = plain && (up || down && !slices.ContainsFunc(m.links[1][i].units, func(unit int) bool { return !m.tops[unit].isPrimitive() }))
 	}
 	for i := range c.Colocations {
 		if k := &c.Colocations[i]; k.Rule == nil && k.Role == "" && k.WithRole == "" && k.NodeAttribute == "" && parseScore(k.Score, 0) > 0 {
@@ -267,11 +268,12 @@ func (m *memory) readLinks() bool {
 	return plain
 }
 
-// oneDirection tells whether an order ties starts and promotions only, or stops and
-// demotions only. Where the start of one thing follows the stop of another, what is
-// propagated can depend on how often it is looked at, and so on all there is.
-func oneDirection(o *cluster.Order) bool {
-	up, down := true, true
+// directions tells whether an order ties starts and promotions only, or stops and
+// demotions only. Where the start of one thing follows the stop of another, or the
+// point of a group or clone a stop, what is propagated can depend on how often it is
+// looked at, and so on all there is.
+func directions(o *cluster.Order) (up, down bool) {
+	up, down = true, true
 	note := func(task string) {
 		rises := task == "" || task == taskStart || task == taskPromote
 		up, down = up && rises, down && !rises
@@ -283,7 +285,7 @@ func oneDirection(o *cluster.Order) bool {
 	for i := range o.Sets {
 		note(o.Sets[i].Action)
 	}
-	return up || down
+	return up, down
 }
 
 // localTo notes that l makes then follow first, if first is a clone of a primitive

@@ -132,3 +132,14 @@ func TestReplanBlockedGroups(t *testing.T) {
 		t.Errorf("%s of %s on %s, though group0 runs nowhere", a.Kind, a.Instance, a.Node)
 	}
 }
+
+// TestReplanFound repeats what random happenings have found: an order of instances
+// that was not that of a whole plan (800939), and a group that restarted since it was
+// ordered after the stop of a clone (800336).
+func TestReplanFound(t *testing.T) {
+	for _, seed := range []uint64{800336, 800939} {
+		c := &changing{Rand: rand.New(rand.NewPCG(seed, 3)), now: moment, quiet: true}
+		c.problem = layered(c.Rand)
+		c.run(t, fmt.Sprintf("layered %d", seed))
+	}
+}
