@@ -1,6 +1,7 @@
 package pacemaker
 
 import (
+	"cmp"
 	"slices"
 
 	"linuxha/internal/cluster"
@@ -162,7 +163,7 @@ func (r *reader) historyEntry(e *element) cluster.HistoryEntry {
 		case "op-secure-digest":
 			h.SecureDigest = a.value
 		case "op-force-restart":
-			h.ForceRestart = a.value
+			h.ForceRestart = cmp.Or(a.value, " ") // a list without names is not the same as no list
 		case "op-secure-params":
 			h.SecureParams = a.value
 		case "migrate_source":

@@ -123,11 +123,13 @@ func (u *historyReader) masked(e *event) bool {
 // classify decides what the result of an operation means (SEMANTICS 8).
 func (u *historyReader) classify(e *event, expired bool) {
 	r := u.resource
-	switch e.rc {
-	case rcDegraded:
-		e.rc = rcOK
-	case rcDegradedPromoted:
-		e.rc = rcPromoted
+	if e.Operation == taskMonitor { // nothing else can find a service degraded
+		switch e.rc {
+		case rcDegraded:
+			e.rc = rcOK
+		case rcDegradedPromoted:
+			e.rc = rcPromoted
+		}
 	}
 	if u.masked(e) && (e.status != statusDone || e.rc != rcNotRunning) {
 		e.status, e.rc = statusDone, rcNotRunning
@@ -159,7 +161,7 @@ func (u *historyReader) classify(e *event, expired bool) {
 		if !expired || e.rc == e.expected {
 			r.role = rolePromoted
 		}
-	case rcFailedPromoted:
+	case rcFailedPromoted, rcDegradedPromoted: // the latter of no monitor
 		if !expired {
 			r.role = rolePromoted
 		}

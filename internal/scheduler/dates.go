@@ -27,7 +27,7 @@ func (rn *run) dateHolds(x *cluster.DateExpr) bool {
 		}
 		return hasEnd && rn.now.Before(end)
 	case "", "in_range":
-		if !hasEnd && hasStart && len(x.Duration) > 0 {
+		if !hasEnd && hasStart && x.Duration != nil { // an empty one ends at once
 			end, hasEnd = addCalendar(start, x.Duration), true
 		}
 		if hasStart {

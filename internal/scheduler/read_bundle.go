@@ -24,11 +24,11 @@ func (rn *run) readBundle(r *resource) bool {
 	}
 	replicas := int(intOr(spec.Replicas, defaultReplicas, 1))
 	b.perHost = int(intOr(spec.ReplicasPerHost, 1, 1))
-	if spec.IPRangeStart == "" && spec.ControlPort != "" {
-		b.perHost = 1
+	hasChild := len(r.config.Children) > 0
+	if hasChild && spec.IPRangeStart == "" && spec.ControlPort != "" {
+		b.perHost = 1 // two on one host could not listen on the same port
 	}
 	r.unique = b.perHost > 1
-	hasChild := len(r.config.Children) > 0
 	if hasChild {
 		if spec.IPRangeStart == "" && spec.ControlPort == "" {
 			rn.warn("bundle " + r.id + " has neither addresses nor a control port to reach what is inside, and is ignored")
