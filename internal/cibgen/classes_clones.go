@@ -48,8 +48,9 @@ func (c Comparison) about(resources map[string]bool) bool {
 	})
 }
 
-// fullClone: all that differs is about a clone with as many instances as there are
-// nodes for them, and what it is colocated with by preference.
+// fullClone: what differs has to do with a clone with as many instances as there are
+// nodes for them that something goes with, or all is about such a clone, what it is
+// colocated with by preference, and what follows these.
 func fullClone(c Comparison) bool {
 	online := 0
 	for _, up := range c.Facts.Online {
@@ -83,7 +84,10 @@ func fullClone(c Comparison) bool {
 			concerned[top[dependent]] = true
 		}
 	})
-	return c.about(concerned)
+	return c.about(concerned) || slices.ContainsFunc(c.Lines, func(line string) bool {
+		id := top[stripInstance(strings.Fields(line)[2])]
+		return full[id] && concerned[id]
+	})
 }
 
 // clonedGroupHeld: the reference stops members of cloned groups, after ones that
