@@ -29,7 +29,7 @@ func (rn *run) applyHealth() {
 	for _, n := range rn.nodes {
 		health := base
 		for _, name := range healthAttributes(n) {
-			value := n.attrs[name]
+			value := strings.ToLower(n.attrs[name]) // colours in any case
 			s, isColour := colours[value]
 			if !isColour {
 				s = parseScore(value, 0)
