@@ -66,6 +66,19 @@ func (rn *run) attributeSet(set *cluster.AttrSet, c ruleContext, into map[string
 	}
 }
 
+// overlay evaluates transient attributes: blocks in the order of attributes, but what
+// comes later replaces what came before, so that of blocks of the same score the first
+// in the document wins (crm_simulate; no recorded case).
+func (rn *run) overlay(sets []cluster.AttrSet, into map[string]string) {
+	for _, set := range rn.orderSets(sets, "") {
+		block := map[string]string{}
+		rn.attributeSet(set, ruleContext{}, block)
+		for name, value := range block {
+			into[name] = value
+		}
+	}
+}
+
 // ruled tells whether some block counts only under a rule, so that its outcome
 // may differ by node.
 func (rn *run) ruled(sets []cluster.AttrSet) bool {

@@ -90,7 +90,7 @@ func (rn *run) readNodeStates() []*node {
 // what scheduling itself knows.
 func (rn *run) readNodeAttributes(n *node) {
 	transient := map[string]string{}
-	rn.attributes(n.status.Attributes, ruleContext{}, transient)
+	rn.overlay(n.status.Attributes, transient)
 	for name, value := range transient {
 		n.attrs[name] = value
 	}
