@@ -29,8 +29,8 @@ func (rn *run) applyHealth() {
 	for _, n := range rn.nodes {
 		health := base
 		for _, name := range healthAttributes(n) {
-			value := strings.ToLower(n.attrs[name]) // colours in any case
-			s, isColour := colours[value]
+			value := n.attrs[name]
+			s, isColour := colours[strings.ToLower(value)]
 			if !isColour {
 				s = parseScore(value, 0)
 			}
