@@ -343,7 +343,12 @@ func (rn *run) neverExpires(r *resource, n *node) bool {
 }
 
 // blockedBy tells whether e is a failure of an operation written with on-fail=block.
+// It is found by the configured id: histories of numbered instances (old or unique
+// clones) expire all the same (crm_simulate; no recorded case).
 func (r *resource) blockedBy(e *cluster.HistoryEntry) bool {
+	if !strings.HasPrefix(e.ID, r.config.ID+"_") {
+		return false
+	}
 	for _, op := range r.ops {
 		if op.config != nil && op.config.Attr("on-fail") == "block" && op.failedIn(e) {
 			return true
