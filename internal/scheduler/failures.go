@@ -346,7 +346,7 @@ func (rn *run) neverExpires(r *resource, n *node) bool {
 // It is found by the configured id: histories of numbered instances (old or unique
 // clones) expire all the same (crm_simulate; no recorded case).
 func (r *resource) blockedBy(e *cluster.HistoryEntry) bool {
-	if !strings.HasPrefix(e.ID, r.config.ID+"_") {
+	if r.config == nil || !strings.HasPrefix(e.ID, r.config.ID+"_") {
 		return false
 	}
 	for _, op := range r.ops {
