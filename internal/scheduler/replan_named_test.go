@@ -137,7 +137,7 @@ func TestReplanBlockedGroups(t *testing.T) {
 // that was not that of a whole plan (800939), and a group that restarted since it was
 // ordered after the stop of a clone (800336).
 func TestReplanFound(t *testing.T) {
-	for _, seed := range []uint64{800336, 800939} {
+	for _, seed := range []uint64{800336, 800939, 1200735} {
 		c := &changing{Rand: rand.New(rand.NewPCG(seed, 3)), now: moment, quiet: true}
 		c.problem = layered(c.Rand)
 		c.run(t, fmt.Sprintf("layered %d", seed))

@@ -88,6 +88,9 @@ func (m *memory) replan(config *cluster.Config, status *cluster.Status, now time
 		}
 		m.handOver(rn)
 		rn.decideActions()
+		if !rn.settled() {
+			return nil
+		}
 		rn.writeGraph()
 		stirred, ok := m.stirred(p, rn)
 		if !ok {
@@ -101,6 +104,28 @@ func (m *memory) replan(config *cluster.Config, status *cluster.Status, now time
 		plan := *m.plan
 		return &plan
 	}
+}
+
+// settled tells whether another look at the relations between actions changes nothing.
+// Else what is found depends on how often each was looked at, and so on all there is
+// (layered 1200735: a neighbour at rest leads a whole run back to what it has passed).
+func (rn *run) settled() bool {
+	before := make([]actionFlags, len(rn.actions))
+	for i, a := range rn.actions {
+		before[i] = a.actionFlags
+	}
+	for i := len(rn.actions) - 1; i >= 0; i-- {
+		rn.propagate(rn.actions[i])
+	}
+	if len(rn.actions) != len(before) {
+		return false
+	}
+	for i, a := range rn.actions {
+		if a.actionFlags != before[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // unchanged names the top-level resources in a slice of which the last plan has
