@@ -4,8 +4,9 @@ import "linuxha/internal/cluster"
 
 // compareHistory compares recorded parameter digests and operations with the
 // configuration (SEMANTICS 20). An entry concerns the instance that it was taken
-// for, if that still goes by the name, and the instance of that very id. What was
-// found as configured, and has not changed since, is left out.
+// for, if that still goes by the name, the instance of that very id, and the
+// removed resources called so. What was found as configured, and has not changed
+// since, is left out.
 func (rn *run) compareHistory() {
 	for _, r := range rn.all {
 		if len(r.history) == 0 || rn.unchanged[r.top().id] {
@@ -20,6 +21,11 @@ func (rn *run) compareHistory() {
 			}
 			if named := rn.byID[h.name]; named != nil && named != r && named.isPrimitive() {
 				rn.compareOn(named, h)
+			}
+			for _, removed := range rn.namesakes[h.name] {
+				if removed != r {
+					rn.compareOn(removed, h)
+				}
 			}
 			if r.anonymousInstance() && h.source.Agent != r.agent {
 				rn.cleanupNamesakes(r, h)

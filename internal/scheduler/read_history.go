@@ -351,12 +351,19 @@ func (r *resource) member(base string) *resource {
 	return nil
 }
 
-// standIn creates a resource for history of something that is not configured.
+// standIn creates a resource for history of something that is not configured, or
+// not where the history is, such as an instance inside a bundle on a node that
+// is none of the bundle's.
 func (rn *run) standIn(h *cluster.ResourceHistory) *resource {
 	c := &cluster.Resource{ID: h.ID, Kind: cluster.Primitive, Agent: h.Agent}
 	r := &resource{id: h.ID, kind: cluster.Primitive, config: c, unique: true, historyName: h.ID, removed: true}
 	rn.evaluate(r) // a fence device counts as one, though removed
+	named := rn.byID[r.id]
 	rn.addResource(r)
+	if named != nil { // the name stays with what is configured
+		rn.byID[r.id] = named
+		rn.namesakes[r.id] = append(rn.namesakes[r.id], r)
+	}
 	rn.initialScoresOf(r)
 	rn.resources = append(rn.resources, r)
 	if r.isConnection {

@@ -22,7 +22,8 @@ type run struct {
 	resources []*resource // top level, in list order (SEMANTICS 2)
 	all       []*resource // every resource and instance, by index
 	byID      map[string]*resource
-	inHistory map[string]*resource // by the names in history that are no ids of resources
+	inHistory map[string]*resource   // by the names in history that are no ids of resources
+	namesakes map[string][]*resource // by id: stand-ins for history called like something configured
 
 	tags          map[string][]string // tag → references
 	templateUsers map[string][]string // template → resources made from it
@@ -133,7 +134,8 @@ func newRun(config *cluster.Config, status *cluster.Status, now time.Time, opts 
 	return &run{
 		config: config, status: status, now: now, opts: opts,
 		nodeByName: map[string]*node{}, nodeByID: map[string]*node{}, byID: map[string]*resource{}, inHistory: map[string]*resource{},
-		tags: map[string][]string{}, templateUsers: map[string][]string{},
+		namesakes: map[string][]*resource{},
+		tags:      map[string][]string{}, templateUsers: map[string][]string{},
 		tickets: map[string]*cluster.TicketStatus{},
 		factors: map[*resource][]factor{}, plan: &Plan{},
 	}
