@@ -330,9 +330,13 @@ func (r *resource) onlyNodeWith(current bool, only *node) (joined *node, several
 // on r's node, present or future, or, while r has none, on the best of r's nodes
 // that has one.
 func (rn *run) partnerOf(r, collective *resource, current bool) *resource {
-	instances := collective.instancesOrContainers()
-	place := func(i *resource) *node { return i.onlyNode(current) }
-	if n := r.onlyNode(current); n != nil {
+	return rn.nearest(r, collective.instancesOrContainers(), func(i *resource) *node { return i.onlyNode(current) })
+}
+
+// nearest finds the first of instances that is where r is, or, while r has no node,
+// on the best of r's nodes that has one; place tells where each is.
+func (rn *run) nearest(r *resource, instances []*resource, place func(*resource) *node) *resource {
+	if n := place(r); n != nil {
 		return firstOn(instances, n, place)
 	}
 	firsts := rn.firstOnEach(instances, place)

@@ -255,11 +255,7 @@ func (r *resource) perNode() int {
 // compatibleInstance finds, among instances, the one that is where r is; or, if r
 // has no node yet, on the best of r's nodes that has one.
 func (rn *run) compatibleInstance(r *resource, instances []*resource) *resource {
-	if n := placeOf(r); n != nil {
-		return firstOn(instances, n, placeOf)
-	}
-	firsts := rn.firstOnEach(instances, placeOf)
-	return rn.bestWhere(r.allowed, func(n *node) *resource { return firsts[n.index] })
+	return rn.nearest(r, instances, placeOf)
 }
 
 // compatibleContainer finds, among containers, the one on the host where r is,

@@ -28,16 +28,16 @@ func (rn *run) compareHistory() {
 				}
 			}
 			if r.anonymousInstance() && h.source.Agent != r.agent {
-				rn.cleanupNamesakes(r, h)
+				rn.cleanupInstances(r, h)
 			}
 		}
 	}
 }
 
-// cleanupNamesakes forgets what another agent recorded for all instances that go
+// cleanupInstances forgets what another agent recorded for all instances that go
 // by the entry's name, each by itself, be they active elsewhere (crm_simulate; no
 // recorded case).
-func (rn *run) cleanupNamesakes(r *resource, h *nodeHistory) {
+func (rn *run) cleanupInstances(r *resource, h *nodeHistory) {
 	for _, each := range rn.all {
 		if each != r && each.renamed && each.historyName == h.name && !each.removed && !each.activeOn(h.node) {
 			rn.cleanup(each, h.node, false)

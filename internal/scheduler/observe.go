@@ -17,7 +17,7 @@ type Observation struct {
 type Activity struct {
 	Resource string // configured id
 	Instance string
-	Unique   bool // the instance's number tells it from the others
+	Unique   bool // the instance's number tells it from the others: not in anonymous clones (SEMANTICS 34.14)
 	Node     string
 	Role     string // Started Unpromoted Promoted
 }
@@ -38,17 +38,6 @@ func Observe(config *cluster.Config, status *cluster.Status, now time.Time) *Obs
 	return newRun(config, status, now, Options{}).observe()
 }
 
-// isUnique tells whether the number of an instance distinguishes it: not in
-// anonymous clones (SEMANTICS 34.14).
-func (r *resource) isUnique() bool {
-	for p := r.parent; p != nil; p = p.parent {
-		if p.isClone() {
-			return p.unique
-		}
-	}
-	return true
-}
-
 func (rn *run) observe() *Observation {
 	rn.readInput()
 	o := &Observation{}
@@ -60,7 +49,7 @@ func (rn *run) observe() *Observation {
 			continue
 		}
 		for _, n := range r.active {
-			o.Active = append(o.Active, Activity{r.configuredID(), r.id, r.isUnique(), n.name, r.role.String()})
+			o.Active = append(o.Active, Activity{r.configuredID(), r.id, r.unique, n.name, r.role.String()})
 		}
 	}
 	return o

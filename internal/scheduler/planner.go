@@ -173,8 +173,8 @@ func (m *memory) complete() bool {
 }
 
 // noteRest marks the top-level resources of a finished run with which something
-// is to be done, whose state depends on the time, or whose history is outdated. It is false if something
-// concerns the cluster as a whole.
+// is to be done, whose state depends on the time, or whose history is outdated. It is
+// false if something concerns the cluster as a whole.
 func (m *memory) noteRest(rn *run, unitOf func(*resource) int) bool {
 	mark := func(a *action) {
 		if a.resource != nil {

@@ -284,13 +284,10 @@ type probeWalk struct {
 
 func (w *probeWalk) resource(r *resource) {
 	if !r.isPrimitive() {
+		// The probe of a bundle's container may force restarts of the others
+		// (keepReplicasApart), whose stops wait for it, too.
 		for _, c := range r.parts() {
 			w.resource(c)
-		}
-		if r.isBundle() {
-			for _, p := range r.bundle.replicas {
-				w.replica(p)
-			}
 		}
 		return
 	}
@@ -317,16 +314,6 @@ func (w *probeWalk) resource(r *resource) {
 		}
 		for _, stop := range w.stops {
 			w.relate(probe, stop, relSeq)
-		}
-	}
-}
-
-// replica follows the probes of what a bundle implies: one of a container may force
-// restarts of the others (keepReplicasApart), whose stops wait for it, too.
-func (w *probeWalk) replica(p *replica) {
-	for _, r := range []*resource{p.address, p.container, p.connection} {
-		if r != nil {
-			w.resource(r)
 		}
 	}
 }

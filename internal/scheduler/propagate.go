@@ -18,11 +18,15 @@ func (rn *run) evaluateOrders() {
 		rn.blockDependents(rn.actions[i])
 	}
 	rn.orderProbes()
+	rn.propagateAll()
+	rn.connectRealStarts()
+	rn.dropInvalid()
+}
+
+func (rn *run) propagateAll() {
 	for i := len(rn.actions) - 1; i >= 0; i-- {
 		rn.propagate(rn.actions[i])
 	}
-	rn.connectRealStarts()
-	rn.dropInvalid()
 }
 
 // bindFirst turns an ordering into relations from every matching action of its

@@ -128,8 +128,9 @@ func (p *replacing) concernScores(unit int) {
 }
 
 // placeAgain places by the present facts, where changed says of each top-level
-// resource how they differ and pulled whether scores concern it, and returns the top-level resources of which something
-// has got another place. It is not ok if the rounds are no longer the same.
+// resource how they differ and pulled whether scores concern it, and returns the
+// top-level resources of which something has got another place. It is not ok if the
+// rounds are no longer the same.
 func (m *memory) placeAgain(changed []factChange, pulled, affected []bool) (moved []int, ok bool) {
 	p := &replacing{memory: m, concerned: make([]bool, len(changed)), pulled: pulled, risen: make([]bool, len(changed)),
 		shift: make([]int, len(m.run.nodes)), affected: affected}

@@ -114,9 +114,7 @@ func (rn *run) settled() bool {
 	for i, a := range rn.actions {
 		before[i] = a.actionFlags
 	}
-	for i := len(rn.actions) - 1; i >= 0; i-- {
-		rn.propagate(rn.actions[i])
-	}
+	rn.propagateAll()
 	if len(rn.actions) != len(before) {
 		return false
 	}
@@ -330,7 +328,8 @@ func (m *memory) sameNodes(rn *run) bool {
 	})
 }
 
-// moved takes over what a slice found out about known affected resources, and places anew what that may concern. It returns what moved.
+// moved takes over what a slice found out about known affected resources, and places
+// anew what that may concern. It returns what moved.
 func (m *memory) moved(rn *run, d *difference, known, affected []bool) (units []int, ok bool) {
 	for i, n := range m.run.nodes {
 		n.attrs, n.failures = rn.nodes[i].attrs, rn.nodes[i].failures

@@ -103,10 +103,7 @@ func countFailure(n *cluster.NodeStatus, r Result, now time.Time) {
 
 // edit copies a status and finds a node in the copy.
 func edit(status *cluster.Status, name string) (*writer, *cluster.NodeStatus, error) {
-	w := &writer{status: clone(status), index: map[string]int{}, own: map[int]bool{}}
-	for i := range w.status.Nodes {
-		w.index[strings.ToLower(w.status.Nodes[i].Name)] = i
-	}
+	w := newWriter(status, time.Time{})
 	if _, known := w.index[strings.ToLower(name)]; !known {
 		return nil, nil, fmt.Errorf("the status knows no node %s", name)
 	}

@@ -34,10 +34,7 @@ type Outcome struct {
 // Run carries out a plan at the moment now. Every action succeeds but those that
 // results name. The given status stays as it is.
 func Run(status *cluster.Status, plan *cluster.Plan, now time.Time, results []Result) *Outcome {
-	w := &writer{status: clone(status), now: now, index: map[string]int{}, own: map[int]bool{}}
-	for i := range w.status.Nodes {
-		w.index[strings.ToLower(w.status.Nodes[i].Name)] = i
-	}
+	w := newWriter(status, now)
 	o := &Outcome{Status: w.status}
 	state := make([]progress, len(plan.Actions))
 	for left := len(plan.Actions); left > 0; {
@@ -115,6 +112,15 @@ type writer struct {
 	now    time.Time
 	index  map[string]int // of nodes in status, by lower-case name
 	own    map[int]bool   // nodes of which the history is no longer that of the former status
+}
+
+// newWriter writes to a copy of status.
+func newWriter(status *cluster.Status, now time.Time) *writer {
+	w := &writer{status: clone(status), now: now, index: map[string]int{}, own: map[int]bool{}}
+	for i := range w.status.Nodes {
+		w.index[strings.ToLower(w.status.Nodes[i].Name)] = i
+	}
+	return w
 }
 
 func (w *writer) node(name string) *cluster.NodeStatus {
