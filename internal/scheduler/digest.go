@@ -131,6 +131,14 @@ func (rn *run) compareDigests(r *resource, h *nodeHistory, e *cluster.HistoryEnt
 	return change
 }
 
+// changedSince tells whether parameters are known to have changed since a failure,
+// secret ones included: a new password may be what it takes.
+func (rn *run) changedSince(r *resource, h *nodeHistory, failure *cluster.HistoryEntry) bool {
+	params, own := rn.operationParams(r, h.node, failure.Operation, failure.IntervalMS)
+	change := changeOf(params, own, failure, h.firstCompared(failure))
+	return change == digestOther || change == digestRestart
+}
+
 // changeOf is compareDigests for parameters that are no secrets.
 func changeOf(params []cluster.NVPair, own bool, e, first *cluster.HistoryEntry) digestChange {
 	if first.RestartDigest != "" && e.RestartDigest != "" {

@@ -434,8 +434,7 @@ func (u *historyReader) parametersChanged(e *event) bool {
 		u.run.deferredFailures = append(u.run.deferredFailures, deferredCheck{r, u.history, e.HistoryEntry})
 		return false
 	}
-	change := u.run.compareDigests(r, u.history, e.HistoryEntry)
-	return change == digestOther || change == digestRestart
+	return u.run.changedSince(r, u.history, e.HistoryEntry)
 }
 
 // clearAfterFencing makes a connection's failures be forgotten only when its

@@ -92,7 +92,7 @@ type deferredCheck struct {
 // compareDeferred does the comparisons that had to wait for placement.
 func (rn *run) compareDeferred() {
 	for _, d := range rn.deferredFailures {
-		if c := rn.compareDigests(d.resource, d.history, d.entry); c == digestOther || c == digestRestart {
+		if rn.changedSince(d.resource, d.history, d.entry) {
 			rn.clearFailures(d.resource, d.history.node, "resource parameters have changed")
 		}
 	}

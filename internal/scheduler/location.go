@@ -87,13 +87,21 @@ func (rn *run) ban(r *resource, n *node, s score, why string) {
 	}
 	if n != nil {
 		rn.note(r, n, why, s)
-		r.allowed.add(n, s)
+		r.addOn(n, s)
 		return
 	}
 	rn.note(r, nil, why, s)
 	for _, each := range rn.nodes {
-		r.allowed.add(each, s)
+		r.addOn(each, s)
 	}
+}
+
+// addOn adds s to r's score on n. Where r had no entry, it starts from n's own.
+func (r *resource) addOn(n *node, s score) {
+	if r.allowed[n.index] == absent {
+		r.allowed[n.index] = n.score
+	}
+	r.allowed.add(n, s)
 }
 
 // setDiscovery sets where the state of r is probed for on n: exclusive beats

@@ -78,3 +78,16 @@ func TestNaturalOrder(t *testing.T) {
 		}
 	}
 }
+
+// TestBanStartsFromNode: in an opt-in cluster, what is unmanaged and active where
+// nothing may start is not wanted there, as in crm_simulate's scores.
+func TestBanStartsFromNode(t *testing.T) {
+	leaving, staying := &node{index: 0, score: -infinity}, &node{index: 1}
+	r := &resource{allowed: scoreVector{absent, absent}}
+	rn := &run{nodes: []*node{leaving, staying}}
+	rn.ban(r, leaving, infinity, "unmanaged")
+	rn.ban(r, staying, infinity, "unmanaged")
+	if r.allowed[0] != -infinity || r.allowed[1] != infinity {
+		t.Errorf("scores %v", r.allowed)
+	}
+}
