@@ -114,6 +114,23 @@ func (rn *run) collectiveFlags(a *action, instances []*resource, n *node) action
 	return flags
 }
 
+// settleClones makes the actions of clones required or unrunnable as those of their
+// instances have become in the end: propagation does not follow up on points of a
+// group that become required with its members.
+func (rn *run) settleClones() {
+	for _, r := range rn.resources {
+		if r.isBundle() {
+			r = r.bundle.inner
+		}
+		if r == nil || !r.isClone() {
+			continue
+		}
+		for _, a := range r.actions {
+			rn.flagsOf(r, a, nil)
+		}
+	}
+}
+
 // originalTask is what the instances do in a collective's action: for
 // completions and notifications, what is completed or told of. Groups have
 // completions of their own.

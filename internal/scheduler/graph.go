@@ -7,6 +7,7 @@ import (
 
 // writeGraph fills Plan.Actions with what is to be done (SEMANTICS 32).
 func (rn *run) writeGraph() {
+	rn.settleClones()
 	rn.createNotifications()
 	rn.leaveOutUnmet()
 	count, edges := 0, 0

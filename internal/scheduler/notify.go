@@ -58,9 +58,6 @@ func (rn *run) notifyIn(r *resource) {
 	if !r.isClone() || !r.notify {
 		return
 	}
-	for _, a := range append([]*action(nil), r.actions...) {
-		rn.flagsOf(r, a, nil)
-	}
 	d := r.clone
 	for _, each := range []struct {
 		task   string

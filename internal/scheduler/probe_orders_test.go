@@ -50,7 +50,7 @@ func TestProbeOrders(t *testing.T) {
 	}
 	fine := `op-digest="` + emptyDigest + `"`
 	noFencing := `<nvpair id="o1" name="stonith-enabled" value="false"/>`
-	for _, c := range []orderCase{
+	testOrders(t, []orderCase{
 		{
 			name:      "what is only monitored behind a probe may stop",
 			resources: `<primitive id="c" class="ocf" provider="pacemaker" type="Dummy"><meta_attributes id="c-m"><nvpair id="c-r" name="remote-node" value="g"/></meta_attributes></primitive>` + dummy("a"),
@@ -95,7 +95,12 @@ func TestProbeOrders(t *testing.T) {
 			},
 			before: "probe b-docker-1 n2", after: "stop b-docker-0 n1", ordered: true,
 		},
-	} {
+	})
+}
+
+// testOrders checks each case against its plan.
+func testOrders(t *testing.T, cases []orderCase) {
+	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			doc, err := pacemaker.Parse(c.document(), pacemaker.Options{})
 			if err != nil {
