@@ -187,12 +187,7 @@ func (rn *run) memberOrders(m *resource, w *groupWalk) {
 		if w.promote {
 			rn.order(of(g, taskPromote), of(m, taskPromote), relImply|relBlock|relShowFirst)
 		}
-	case p == nil:
-		rn.order(of(g, taskStart), of(m, taskStart), relSeq)
-		if w.promote {
-			rn.order(of(g, taskPromote), of(m, taskPromote), relSeq)
-		}
-	default:
+	case p != nil:
 		rn.order(of(p, taskStart), of(m, taskStart), relImply|relBlock)
 		rn.order(of(m, taskStop), of(p, taskStop), relSeq|relRestart)
 		newBelow := len(m.active) > 0 && len(p.active) == 0
