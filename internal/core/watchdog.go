@@ -131,7 +131,10 @@ func (c *Core) watchdogChanged(w event.WatchdogState) {
 
 // timeCounts tells whether a lost node, heard or not, has to stop for time alone: of a
 // pair none has to, and another history may have given it contact. When neither is so any
-// more, time counts anew.
+// more, time counts anew. That the voters applied here tell whether a lost node is one of
+// two: it is from when it knows that change to be committed, which this leader has applied
+// before; until it has the next one in its log (keepsAsPair), which is committed with its
+// answer only, or after its boot has ended.
 func (c *Core) timeCounts() bool { return len(c.raft.Conf().GetVoters()) > 2 && !c.frozen() }
 
 // countdown waits for what a lost node's watchdog must have done by then (rule 8):

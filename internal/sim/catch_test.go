@@ -44,6 +44,8 @@ func TestScenariosCatch(t *testing.T) {
 		{"TestWatchdogs", "give lost nodes contact"},
 		{"TestWatchdogs", "count the lease from receipt"},
 		{"TestTimeCountsAnewAfterAPair", "count the watchdog from before a pair"},
+		{"TestTimeCountsAnewAfterAPair", "keep as a pair with a change of voters under way"},
+		{"TestLostAtEveryStep", "keep as a pair with a change of voters under way"},
 		{"TestAMigrationWaitsForItsTarget", "migrate to who does not expect it"},
 		{"TestAnswerOfALateFencing", "admit while a fencing is open"},
 		{"TestConfirmWhileHeard", "confirm what is heard"},

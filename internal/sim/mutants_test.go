@@ -58,6 +58,7 @@ var mutants = []struct {
 	{name: "feed the watchdog without contact", rule: "8"},
 	{name: "count the watchdog without the lease", rule: "8"},
 	{name: "count the watchdog from before a pair", rule: "8"},
+	{name: "keep as a pair with a change of voters under way", rule: "8"},
 	{name: "migrate to who does not expect it", rule: "8"},
 	{name: "count the lease from receipt", rule: "8"},
 	{name: "give lost nodes contact", rule: "8"},

@@ -97,6 +97,7 @@ func TestRegressionPresentSeeds(t *testing.T) {
 		{110011608, "a migration whose target does not know what arrives, and is cut off"},
 		{120013192, "links that had failed again and again fail once more when what was delayed has come"},
 		{120010654, "people clean up before a node has reported what failed there"},
+		{130004498, "a lost node is one of two voters, and its daemon is away when its time would have passed"},
 	}, planFaults)
 }
 

@@ -95,8 +95,12 @@ func (h *Host) goBy(r *event.Ready) {
 		}
 		w.change = max(w.change, index)
 		if m[3] == "" && index > w.votes { // newer than all before, and not on the way to others
-			w.votes = index
-			h.votes(strings.Fields(m[2]))
+			ids := strings.Fields(m[2])
+			w.votes, w.voters = index, len(ids)
+			if w.voters < 3 {
+				clear(w.lost) // their time counts anew when three vote again
+			}
+			h.votes(ids)
 		}
 	}
 }

@@ -37,6 +37,7 @@ type World struct {
 	traps   []*trap
 	change  uint64           // index of the newest change of voters
 	votes   uint64           // ... and of the newest that the truth was shown
+	voters  int              // how many vote by that one; 0: none was shown
 	fencing uint64           // number of the newest fencing that anyone has shown
 	owners  map[uint64]*Host // who was given which Raft id
 	events  int              // happenings so far
@@ -251,7 +252,9 @@ func (w *World) radius(h *Host, s *cluster.State) {
 }
 
 // followLost sets a deadline for everyone whom the newest state has for lost, and
-// whose watchdog is counted on.
+// whose watchdog is counted on. Of two voters none has to stop for time alone, be it up
+// to follow that or not: who votes is what the newest change says that anyone goes by,
+// of which the state tells later.
 func (w *World) followLost(s *cluster.State) {
 	voters := 0
 	for i := range s.Members {
@@ -259,9 +262,12 @@ func (w *World) followLost(s *cluster.State) {
 			voters++
 		}
 	}
+	if w.voters > 0 {
+		voters = min(voters, w.voters)
+	}
 	for i := range s.Members {
 		m := &s.Members[i]
-		if m.State != cluster.NodeLost || voters < 3 { // of two voters none has to stop for time alone
+		if m.State != cluster.NodeLost || voters < 3 {
 			delete(w.lost, m.Name)
 			continue
 		}
@@ -271,9 +277,7 @@ func (w *World) followLost(s *cluster.State) {
 			i, now := m.Incarnation, loss{m.Incarnation, w.now}
 			w.lost[m.Name] = now
 			w.after(span+span/50+time.Second, func() {
-				// The State tells later than the log that two vote.
-				d := w.byName[i.Node].daemon
-				if pair := d != nil && d.self == i && d.voters == 2; w.lost[i.Node] == now && !pair {
+				if w.lost[i.Node] == now {
 					w.count("watchdog deadline")
 					w.truth.Deadline(w.now, i.Node, i.Boot)
 				}
