@@ -211,7 +211,7 @@ func (w *World) inOperation(f Fault) {
 	w.ending(10*time.Second, func() { w.ask(w.hosts[f.Host], online(peer)) })
 	step := stepBegins + []string{"start", "stop"}[w.rng.IntN(2)]
 	w.traps = append(w.traps, &trap{step: step, after: w.rng.IntN(2), until: w.now + 15*time.Second, do: func(h *Host, _ string) {
-		w.after(w.between(0, 50*time.Millisecond), func() {
+		w.ending(w.between(0, 50*time.Millisecond), func() {
 			if f.Kind == "orphan" {
 				h.kill()
 				w.startAgain(h, f.For)

@@ -98,6 +98,7 @@ func TestRegressionPresentSeeds(t *testing.T) {
 		{120013192, "links that had failed again and again fail once more when what was delayed has come"},
 		{120010654, "people clean up before a node has reported what failed there"},
 		{130004498, "a lost node is one of two voters, and its daemon is away when its time would have passed"},
+		{145002944, "a daemon whose operation a fault waited for is not killed after the faults have ended"},
 	}, planFaults)
 }
 
