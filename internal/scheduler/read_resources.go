@@ -65,12 +65,16 @@ func (rn *run) readResource(c *cluster.Resource, parent *resource, number string
 	rn.addResource(r)
 	switch r.kind {
 	case cluster.Primitive:
-		return r
+		if rn.canHaveItsRoles(r) {
+			return r
+		}
 	case cluster.Group:
+		twins := 0 // members of the twin come in the same order, though some may be left out
 		for i := range c.Children {
 			var memberTwin *resource
-			if twin != nil && i < len(twin.children) {
-				memberTwin = twin.children[i]
+			if twin != nil && twins < len(twin.children) && twin.children[twins].config.ID == c.Children[i].ID {
+				memberTwin = twin.children[twins]
+				twins++
 			}
 			if m := rn.readResource(&c.Children[i], r, number, memberTwin); m != nil {
 				r.children = append(r.children, m)
@@ -186,10 +190,6 @@ func (rn *run) readClone(r *resource) bool {
 		d.promotedMax = int(intOr(r.meta["promoted-max"], 1, 0))
 		d.promotedNodeMax = int(intOr(r.meta["promoted-node-max"], 1, 0))
 	}
-	if class := rn.agentOf(child).Class; r.promotable && child.Kind == cluster.Primitive && class != "ocf" && class != "ha" {
-		rn.warn("clone " + r.id + " is ignored: agents of class " + class + " have no promoted role")
-		return false
-	}
 	r.unique = boolOr(r.meta["globally-unique"], d.nodeMax > 1)
 	r.unique = r.unique && rn.mayBeUnique(child)
 	if !r.unique {
@@ -204,6 +204,20 @@ func (rn *run) readClone(r *resource) bool {
 		markRemoved(r.children[0])
 	}
 	return true
+}
+
+// canHaveItsRoles tells whether the agent of a primitive knows the roles that the
+// clone around it wants. What is inside a promotable clone or its group, and cannot
+// be promoted, is ignored.
+func (rn *run) canHaveItsRoles(r *resource) bool {
+	clone, class := enclosingClone(r), r.config.Agent.Class
+	if clone == nil || !clone.promotable || class == "ocf" || class == "ha" {
+		return true
+	}
+	if clone.clone.total == 0 { // once for all instances
+		rn.warn(r.config.ID + " in clone " + clone.id + " is ignored: agents of class " + class + " have no promoted role")
+	}
+	return false
 }
 
 // mayBeUnique tells whether instances of c can differ from each other: not if any
