@@ -225,16 +225,20 @@ func difference(got, want *cluster.Plan) string {
 // behind connections, where no cluster acts.
 func monitoredUnstarted(plan *cluster.Plan) (ids []string) {
 	started := map[string]bool{} // by instance and node
-	blocked := map[string]bool{}
+	blocked, target := map[string]bool{}, map[string]string{}
 	for _, p := range plan.Placements {
-		blocked[p.Instance] = p.Blocked
+		blocked[p.Instance], target[p.Instance] = p.Blocked, p.Node
 		for _, n := range p.Current {
 			started[p.Instance+" on "+n] = true
 		}
 	}
 	for i := range plan.Actions {
 		if a := &plan.Actions[i]; a.Kind == scheduler.Start || a.Kind == scheduler.MigrateFrom {
-			started[a.Instance+" on "+a.Node] = true
+			n := a.Node
+			if a.Implied { // by multiple-active=stop_unexpected, for one; it names no node
+				n = target[a.Instance]
+			}
+			started[a.Instance+" on "+n] = true
 		}
 	}
 	for i := range plan.Actions {
