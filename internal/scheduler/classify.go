@@ -72,17 +72,17 @@ func (u *historyReader) read(index int) {
 	default:
 		return
 	}
-	if entry.Status == statusCancelled {
-		return
-	}
 	key, _ := parseTransitionKey(entry.TransitionKey)
 	e := &event{HistoryEntry: entry, rc: entry.RC, expected: key.expected, status: entry.Status}
 	e.probe = e.Operation == taskMonitor && e.IntervalMS == 0
 	if e.status == statusNoFenceDevice || e.status == statusNoSecrets {
 		e.status = statusHardError
 	}
-	expired := u.expired(e)
 	masked := u.masked(e)
+	if e.status == statusCancelled && !masked { // what a probe has seen in its way it has seen
+		return
+	}
+	expired := u.expired(e)
 	if expired && masked {
 		return // it says nothing any more, not even that the resource cannot be there
 	}

@@ -57,7 +57,7 @@ func (rn *run) evaluateOperation(r *resource, name string, interval int64, c *cl
 		op.role = parseRole(c.Attr("role"))
 	}
 	if t, set := op.property("timeout"); set {
-		op.timeout = parseDuration(t)
+		op.timeout = parseTimeout(t)
 	}
 	return op
 }
@@ -158,14 +158,14 @@ func (rn *run) timeout(r *resource, task string, interval int64, n *node) int64 
 	probe := task == taskMonitor && interval == 0
 	if r.isFence && (probe || task == taskStart) {
 		if t, set := rn.params(r, n)["pcmk_monitor_timeout"]; set {
-			return parseDuration(t)
+			return parseTimeout(t)
 		}
 	}
 	op := rn.operation(r, task, interval, n)
 	if probe && !op.ownTimeout() {
 		if m := r.mostFrequentMonitor(); m != nil {
 			if t := m.config.Attr("timeout"); t != "" {
-				return parseDuration(t)
+				return parseTimeout(t)
 			}
 		}
 	}

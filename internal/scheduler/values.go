@@ -33,19 +33,33 @@ func trueUnlessGiven(meta map[string]string, name string) bool {
 // parseDuration reads a time span in ms (SEMANTICS 1); 0 if it is none.
 func parseDuration(text string) int64 {
 	t := strings.TrimSpace(text)
-	if t == "" {
-		return 0
-	}
-	if t[0] == 'P' || t[0] == 'p' {
+	if t != "" && (t[0] == 'P' || t[0] == 'p') {
 		d, ok := parseISODuration(t)
 		if !ok {
 			return 0
 		}
 		return d.milliseconds()
 	}
+	ms, _ := parseSpan(t)
+	return ms
+}
+
+// parseTimeout reads a timeout in ms: a number with a unit, no ISO 8601 duration.
+// What is none, or more than 31 bits hold, is as good as not given (the recorded
+// "intervals" has one).
+func parseTimeout(text string) int64 {
+	ms, ok := parseSpan(strings.TrimSpace(text))
+	if !ok || ms > math.MaxInt32 {
+		return defaultTimeout
+	}
+	return ms
+}
+
+// parseSpan reads a number with a unit in ms; ok is false if it is none.
+func parseSpan(t string) (ms int64, ok bool) {
 	n, rest, ok := leadingInt(t)
 	if !ok || n < 0 {
-		return 0
+		return 0, false
 	}
 	if strings.HasPrefix(rest, ".") { // a fraction is cut off
 		rest = strings.TrimLeft(rest[1:], "0123456789")
@@ -53,15 +67,15 @@ func parseDuration(text string) int64 {
 	span := cluster.TimeUnit(strings.TrimSpace(rest))
 	switch {
 	case span == 0:
-		return 0
+		return 0, false
 	case span < time.Millisecond:
-		return n / int64(time.Millisecond/span)
+		return n / int64(time.Millisecond/span), true
 	}
 	unit := span.Milliseconds()
 	if n > math.MaxUint32/unit { // the longest that there is: 49 days
-		return math.MaxUint32
+		return math.MaxUint32, true
 	}
-	return n * unit
+	return n * unit, true
 }
 
 // seconds rounds ms to s, but never to 0 unless it was 0.

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -14,6 +15,14 @@ func TestParseDuration(t *testing.T) {
 	} {
 		if got := parseDuration(text); got != want {
 			t.Errorf("%q: %d ms, want %d", text, got, want)
+		}
+	}
+	for text, want := range map[string]int64{
+		"": 20_000, "bad": 20_000, "-5": 20_000, "1d": 20_000, "P1D": 20_000, "0": 0, "100us": 0, "1.9s": 1000, "30 s": 30_000,
+		"2147483647ms": math.MaxInt32, "2147483648ms": 20_000,
+	} {
+		if got := parseTimeout(text); got != want {
+			t.Errorf("timeout %q: %d ms, want %d", text, got, want)
 		}
 	}
 	for ms, want := range map[int64]int64{0: 0, 1: 1, 499: 1, 1499: 1, 1500: 2} {
