@@ -252,19 +252,14 @@ func (r *resource) perNode() int {
 	return 1
 }
 
-// compatibleInstance finds, among instances, the one that is where r is; or, if r
-// has no node yet, on the best of r's nodes that has one.
+// compatibleInstance finds, among instances or containers, the one that is where r
+// is; or, if r has no node yet, on the best of r's nodes that has one. A bundle node
+// stands for its host.
 func (rn *run) compatibleInstance(r *resource, instances []*resource) *resource {
-	return rn.nearest(r, instances, placeOf)
-}
-
-// compatibleContainer finds, among containers, the one on the host where r is,
-// as compatibleInstance does; a bundle node stands for its host.
-func (rn *run) compatibleContainer(r *resource, containers []*resource) *resource {
 	if n := placeOf(r); n != nil {
-		return firstOn(containers, n.bundleHost(), placeOf)
+		return firstOn(instances, n.bundleHost(), placeOf)
 	}
-	firsts := rn.firstOnEach(containers, placeOf)
+	firsts := rn.firstOnEach(instances, placeOf)
 	return rn.bestWhere(r.allowed, func(n *node) *resource {
 		if host := n.bundleHost(); host != nil {
 			return firsts[host.index]
@@ -394,7 +389,7 @@ func (rn *run) colocateWithBundle(dependent, bundle *resource, c *colocation) {
 		for i, p := range replicas {
 			containers[i] = p.container
 		}
-		match := rn.compatibleContainer(dependent, containers)
+		match := rn.compatibleInstance(dependent, containers)
 		switch {
 		case match != nil:
 			rn.colocate(dependent, match, c)
