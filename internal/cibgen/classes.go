@@ -52,6 +52,7 @@ var Classes = []struct {
 	{"unique-by-part", uniqueByPart},
 	{"unprobed-instances-started", unprobedStarted},
 	{"instance-without-node", withoutNode},
+	{"unexpected-elsewhere", unexpectedElsewhere},
 }
 
 // ClassOf names the class of a difference, "" if there is none or it is not known.
@@ -469,4 +470,38 @@ func (e *Element) each(name string, do func(*Element)) {
 	for _, c := range e.Children {
 		c.each(name, do)
 	}
+}
+
+// unexpectedElsewhere: what is active on several nodes, none of which is the one that
+// it goes to, only we start there; the reference takes the start for done.
+func unexpectedElsewhere(c Comparison) bool {
+	active := map[string]map[string]bool{} // nodes by resource
+	c.Document.each("node_state", func(n *Element) {
+		n.each("lrm_resource", func(r *Element) {
+			id := stripInstance(r.Attr("id"))
+			if active[id] == nil {
+				active[id] = map[string]bool{}
+			}
+			r.each("lrm_rsc_op", func(op *Element) {
+				if rc := op.Attr("rc-code"); rc != "7" && (op.Attr("operation") != "stop" || rc != "0") {
+					active[id][n.Attr("uname")] = true
+				}
+				if target := op.Attr("migrate_target"); target != "" {
+					active[id][target] = true
+				}
+			})
+		})
+	})
+	spared := false
+	c.Document.each("nvpair", func(v *Element) {
+		spared = spared || v.Attr("name") == "multiple-active" && v.Attr("value") == "stop_unexpected"
+	})
+	return spared && slices.ContainsFunc(c.Lines, func(line string) bool {
+		words := strings.Fields(line)
+		if words[0] != "+" || words[1] != "start" || len(words) < 4 {
+			return false
+		}
+		on := active[stripInstance(words[2])]
+		return len(on) > 1 && !on[words[3]]
+	})
 }

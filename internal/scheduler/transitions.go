@@ -1,5 +1,7 @@
 package scheduler
 
+import "slices"
+
 // createActions creates probes and the actions that bring every resource to
 // its place and role (SEMANTICS 17 to 21, 26).
 func (rn *run) createActions() {
@@ -198,10 +200,11 @@ func (rn *run) restartActions(r *resource, mustStop, mustPromote bool) {
 	r.restarting = false
 }
 
-// staysOn tells whether n is the one node where a resource found active on
-// several nodes is expected, so that it is spared the restart.
+// staysOn tells whether n is the one of several nodes where a resource was found
+// active that it is expected on, so that it is spared the restart there.
 func (r *resource) staysOn(n *node) bool {
-	return r.stopUnexpected && r.restarting && r.nextRole > roleStopped && n != nil && r.assigned == n
+	return r.stopUnexpected && r.restarting && r.nextRole > roleStopped && n != nil && r.assigned == n &&
+		slices.Contains(r.active, n)
 }
 
 func (rn *run) stop(r *resource, optional bool) {
