@@ -45,8 +45,9 @@ func NewPlan(state *cluster.State, cfg *cluster.Config, p *cluster.Plan) *Plan {
 // happens sums an instance's actions up in one word.
 func happens(p *cluster.Placement, kinds map[cluster.ActionKind]bool) string {
 	stays := len(p.Current) == 1 && p.Current[0] == p.Node
+	acts := kinds[cluster.ActionStop] || kinds[cluster.ActionStart] // what is blocked on several nodes does not
 	switch {
-	case kinds[cluster.ActionMigrateTo], len(p.Current) > 0 && p.Node != "" && !stays:
+	case kinds[cluster.ActionMigrateTo], acts && len(p.Current) > 0 && p.Node != "" && !stays:
 		return "move"
 	case kinds[cluster.ActionStop] && kinds[cluster.ActionStart]:
 		return "restart"

@@ -39,6 +39,7 @@ func TestSimulateForPeople(t *testing.T) {
 		{"start fails", []string{"--op-fail", "ip_start_0@beta=1", "--steps", shop}},
 		{"configuration", []string{"testdata/simulate/small.hcl"}},
 		{"saved", []string{"--fail", "beta", "testdata/simulate/saved.json"}},
+		{"renumbered", []string{"testdata/simulate/renumbered.xml"}}, // what starts is found as the first instance
 		{"saved with configuration", []string{"--status", "testdata/simulate/saved.json", "testdata/simulate/small.hcl"}},
 	}
 	for _, tt := range tests {

@@ -166,9 +166,10 @@ func describeStep(a *cluster.Action) string {
 
 // printIdle lists what should run and cannot, and what is left alone.
 func printIdle(out io.Writer, st style, s *simulation) {
-	active := map[string]bool{}
+	active, there := map[string]bool{}, map[string]bool{}
 	for _, a := range s.After.Active {
 		active[a.Instance] = true
+		there[a.Resource+" on "+a.Node] = !a.Unique
 	}
 	why := map[string]string{}
 	for _, r := range s.Plan.Reasons {
@@ -179,6 +180,7 @@ func printIdle(out io.Writer, st style, s *simulation) {
 		switch {
 		case p.Blocked && len(p.Current) > 0:
 			t.add("  "+p.Instance, st.warn("left alone"), st.faint(why[p.Instance]))
+		case there[p.Resource+" on "+p.Node]: // maybe under another number, that of what has been found there since
 		case p.Node != "" && !active[p.Instance]:
 			t.add("  "+p.Instance, st.warn("not running"), st.faint("would be on "+p.Node+", but has to wait for something that cannot happen"))
 		case !active[p.Instance]:
