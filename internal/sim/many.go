@@ -32,7 +32,7 @@ var Wanted = []string{
 	"leader crashed", "leader crashed in mid-fencing", "leader fenced", "crash with operations in flight", "fault flapping", "fault site",
 	"orphaned operation", "fault pause", "fault suspend", "fault slow loop", "fault wall clock", "world with clocks that drift",
 	"fault cut one way", "fault isolate one way", "fault mute", "fault former leader", "fault late request", "fault final loss", "fault left behind", "fault split", "fault link down", "fault carrier", "fault loss", "fault flap",
-	"datagram duplicated", "datagram out of order", "message late", "stream moved to another link",
+	"datagram duplicated", "datagram out of order", "message late", "stream moved to another link", "dial too slow",
 	"order of an older term", "order overtaken by a report", "order for a former life",
 	"power lost in a sync", "store torn", "bit rot", "disk set back", "write failed", "heartbeats held back", "stream stands still",
 	"fence device called", "fence device failed", "fence device slow", "fencing result after its daemon", "fencing hit a later life",

@@ -99,6 +99,7 @@ func TestRegressionPresentSeeds(t *testing.T) {
 		{120010654, "people clean up before a node has reported what failed there"},
 		{130004498, "a lost node is one of two voters, and its daemon is away when its time would have passed"},
 		{145002944, "a daemon whose operation a fault waited for is not killed after the faults have ended"},
+		{145008741, "a dial that began while a link was slow is given up, and made again when that carries as usual"},
 	}, planFaults)
 }
 

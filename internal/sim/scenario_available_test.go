@@ -378,6 +378,50 @@ func TestAStuckStream(t *testing.T) {
 	}
 }
 
+// TestALinkThatIsSlow: a daemon is back while its peer's link is so slow that none of its
+// dials ends in time. It is not held up by one that began meanwhile: over another link it
+// connects at once, over the same one soon after that carries again.
+func TestALinkThatIsSlow(t *testing.T) {
+	slow := func(s *stage, link int, by time.Duration) {
+		s.net.paths[link][0][1].delay += by
+		s.net.paths[link][1][0].delay += by
+	}
+	connected := func(s *stage, from, to int) bool {
+		c := s.net.stream(s.host(from), s.host(to)).conn
+		return c != nil && c.life == s.host(to).life
+	}
+	t.Run("the only one", func(t *testing.T) {
+		one := fast(noFencing(shape(2)))
+		one.Links = 1
+		play(t, one, func(s *stage) {
+			slow(s, 0, 2*time.Second)
+			s.host(2).kill()
+			s.host(2).start()
+			s.never(8, "a dial ended on a link that takes 4 s for each answer", func() bool { return connected(s, 1, 2) || connected(s, 2, 1) })
+			slow(s, 0, -2*time.Second)
+			s.await(2, "both are connected", func() bool { return connected(s, 1, 2) && connected(s, 2, 1) })
+			s.await(4, "all is well", func() bool { return s.well() == "" })
+		})
+	})
+	t.Run("one of two", func(t *testing.T) {
+		for link := range 2 {
+			play(t, shape(2), func(s *stage) {
+				slow(s, link, 200*time.Millisecond)
+				s.host(2).kill()
+				s.host(2).start()
+				s.await(1, "both are connected over the other link", func() bool { return connected(s, 1, 2) && connected(s, 2, 1) })
+				for _, from := range []int{1, 2} {
+					if took := s.net.stream(s.host(from), s.host(3-from)).took; took == link {
+						t.Errorf("%v: n%d connected over the slow link", s, from)
+					}
+				}
+				s.await(4, "all is well", func() bool { return s.well() == "" })
+				slow(s, link, -200*time.Millisecond)
+			})
+		}
+	})
+}
+
 // TestWhoCountsAsOffLeads: a node's heartbeats are dropped until its watchdog's time
 // has been counted, while the log still reaches it. The leader dies in that moment, and
 // the node is elected: it has to take part again itself.

@@ -221,7 +221,8 @@ func (s *stream) end(avoid int) {
 }
 
 // dial connects over the first link that answers: those on which the receiver is heard
-// first, the one to avoid last.
+// first, the one to avoid last, each tried as well when the ones before have not answered
+// for a moment. What takes longer than the limit is given up.
 func (s *stream) dial() {
 	n, w := s.n, s.n.w
 	s.dialling = true
@@ -236,28 +237,43 @@ func (s *stream) dial() {
 			others = append(others, l)
 		}
 	}
-	began, limit := w.now, max(n.dead, time.Second)
-	takes, refused := time.Duration(0), true
+	limit := max(n.dead, time.Second)
+	first, ends := -1, limit // the link that connects first, and when
+	starts, refused := time.Duration(0), true
 	for _, l := range slices.Concat(heard, last, others) {
+		if starts >= ends {
+			break
+		}
 		switch {
 		case !s.answers(l):
 			refused = false
-			takes += stagger
+			starts += stagger
 		case s.to.daemon == nil:
-			takes += w.between(100*time.Microsecond, time.Millisecond)
+			starts += w.between(100*time.Microsecond, time.Millisecond)
 		default:
-			w.after(takes+s.handshake(l), func() {
-				if s.alive() {
-					s.from.whenAwake(func() { s.dialled(l, began+limit) }, false)
-				}
-			})
-			return
+			refused = false
+			connects := starts + s.handshake(l)
+			if connects < ends {
+				first, ends = l, connects
+			}
+			if connects >= limit {
+				w.count("dial too slow")
+			}
+			starts += stagger
 		}
 	}
-	if !refused {
-		takes = limit
+	switch giveUp := w.now + limit; {
+	case first >= 0:
+		w.after(ends, func() {
+			if s.alive() {
+				s.from.whenAwake(func() { s.dialled(first, giveUp) }, false)
+			}
+		})
+	case refused:
+		w.after(starts, s.again)
+	default:
+		w.after(limit, s.again)
 	}
-	w.after(takes, s.again)
 }
 
 // answers tells whether the other kernel answers who dials on a link.
@@ -282,12 +298,12 @@ func (s *stream) handshake(link int) time.Duration {
 }
 
 // dialled uses the connection that was made, if all is still there.
-func (s *stream) dialled(link int, limit time.Duration) {
+func (s *stream) dialled(link int, giveUp time.Duration) {
 	if !s.alive() {
 		return
 	}
 	if !s.answers(link) || s.to.daemon == nil || s.to.awake > s.n.w.now {
-		s.n.w.after(limit-s.n.w.now, s.again)
+		s.n.w.after(giveUp-s.n.w.now, s.again)
 		return
 	}
 	if s.receiver == s.to.life && s.took != link {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -141,6 +142,30 @@ func TestMove(t *testing.T) {
 	}
 }
 
+// TestALinkThatDoesNotAnswer: a connection over a link that takes it, and then carries
+// nothing, is given up and made again; meanwhile another link is tried as well.
+func TestALinkThatDoesNotAnswer(t *testing.T) {
+	authority := keystest.NewAuthority(t)
+	alpha := startNode(t, authority, "alpha", 1, "127.0.0.1:17694", "127.0.1.1:17694")
+	beta := startNode(t, authority, "beta", 1, "127.0.0.2:17694", "127.0.1.2:17694")
+	frozen, carries := newProxy(t, "127.0.0.2:17694"), newProxy(t, "127.0.1.2:17694")
+	frozen.freeze(true)
+	alpha.SetPeer("beta", []netip.AddrPort{frozen.address}, 0b1)
+	until(t, "a dial is given up, and another one made", func() bool { return frozen.accepted.Load() > 1 })
+	frozen.freeze(false)
+	alpha.send("beta", 1)
+	beta.expect(t, 1)
+
+	gamma := startNode(t, authority, "gamma", 1, "127.0.0.3:17694", "127.0.1.3:17694")
+	frozen.freeze(true)
+	gamma.SetPeer("beta", []netip.AddrPort{frozen.address, carries.address}, 0b11)
+	gamma.send("beta", 2)
+	beta.expect(t, 2)
+	if carries.accepted.Load() != 1 {
+		t.Errorf("dialled %d times over the link that carries, want once", carries.accepted.Load())
+	}
+}
+
 // TestIncarnations restarts the receiver: what may have reached its former life
 // is not said to the next.
 func TestIncarnations(t *testing.T) {
@@ -252,10 +277,11 @@ func until(t *testing.T, what string, condition func() bool) {
 
 // proxy is a link that can be frozen: bytes are then neither carried nor refused.
 type proxy struct {
-	address netip.AddrPort
-	mu      sync.Mutex
-	thaw    *sync.Cond
-	frozen  bool
+	address  netip.AddrPort
+	accepted atomic.Int32
+	mu       sync.Mutex
+	thaw     *sync.Cond
+	frozen   bool
 }
 
 func newProxy(t *testing.T, to string) *proxy {
@@ -273,6 +299,7 @@ func newProxy(t *testing.T, to string) *proxy {
 			if err != nil {
 				return
 			}
+			p.accepted.Add(1)
 			go func() {
 				defer in.Close()
 				out, err := net.Dial("tcp", to)
