@@ -202,7 +202,10 @@ func (rn *run) newLocation(c *cluster.Location, r *resource, roleText, scoreText
 		return true
 	}
 	for i := range c.Rules {
-		rule := &c.Rules[i]
+		rule := rn.resolveRule(&c.Rules[i]) // the score is that of the rule referred to
+		if rule == nil {
+			continue
+		}
 		text := roleText
 		if rule.Role != "" {
 			text = rule.Role
