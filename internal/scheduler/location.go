@@ -45,7 +45,8 @@ func (rn *run) initialScoresOf(r *resource) {
 		switch {
 		case !rn.options.symmetric && !guestConnection:
 			r.allowed[i] = absent
-		case n.isBundle() && r.index < n.readBefore:
+		case n.isBundle() && r.index < n.readBefore,
+			n.isBundle() && !rn.options.symmetric && n.connection.index <= r.index: // what it knows of itself and what was read before
 			r.allowed[i] = -infinity
 		case n.isBundle(): // open to what is inside only: confineReplicas
 			r.allowed[i] = absent
