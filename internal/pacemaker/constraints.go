@@ -71,6 +71,12 @@ func (r *reader) location(e *element) cluster.Location {
 			r.unknownElement(e, c)
 		}
 	}
+	for i := range l.Rules {
+		// A rule has a role of its own or none, whatever the constraint or a set says.
+		if l.Rules[i].Role == "" && (l.Role != "" || slices.ContainsFunc(l.Sets, func(s cluster.ResourceSet) bool { return s.Role != "" || s.Ref != "" })) {
+			l.Rules[i].Role = "Started"
+		}
+	}
 	if lifetime != nil {
 		limitLocation(&l, lifetime)
 	}

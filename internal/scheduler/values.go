@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"cmp"
 	"math"
 	"strconv"
 	"strings"
@@ -134,22 +135,19 @@ func leadingFloat(text string) (float64, bool) {
 	return 0, false
 }
 
-// compareVersions orders dotted versions part by part; a missing part is less.
+// compareVersions orders dotted versions part by part; a missing part is 0.
 func compareVersions(a, b string) int {
 	as, bs := strings.Split(a, "."), strings.Split(b, ".")
 	for i := 0; i < len(as) || i < len(bs); i++ {
-		var x, y int64 = -1, -1
+		var x, y int64
 		if i < len(as) {
 			x, _, _ = leadingInt(as[i])
 		}
 		if i < len(bs) {
 			y, _, _ = leadingInt(bs[i])
 		}
-		if x != y {
-			if x < y {
-				return -1
-			}
-			return 1
+		if c := cmp.Compare(x, y); c != 0 {
+			return c
 		}
 	}
 	return 0

@@ -116,6 +116,7 @@ func TestAttributeConditions(t *testing.T) {
 		{"load", "lt", "string", "10", false},
 		{"load", "gte", "number", "6.5", true},
 		{"load", "gt", "", "6.5", true},
+		{"version", "eq", "version", "1.10.0", true},
 		{"version", "gt", "version", "1.9", true},
 		{"version", "gt", "number", "1.9", false},
 		{"rack", "lt", "integer", "b", true}, // no number: compared as text
