@@ -41,6 +41,7 @@ type memory struct {
 	sizes    []int       // by top-level resource: with all that is in it
 	restless []bool      // by top-level resource: something is to be done with it
 	timed    []bool      // by top-level resource: what is known of it depends on the time
+	stirring []bool      // by resource.index: something is to be done with it
 	outdated []bool      // by top-level resource: its history is not as it is configured
 	history  [][]int     // by node of the status: top-level resource of each entry, -1: none
 	position []int       // in plan.Placements, by resource.index
@@ -155,7 +156,8 @@ func (m *memory) complete() bool {
 	m.readTies()
 	m.unsorted = make([]bool, len(byID))
 	m.restless, m.timed, m.outdated = make([]bool, len(byID)), make([]bool, len(byID)), make([]bool, len(byID))
-	if !m.noteRest(rn, func(r *resource) int { return m.unitOf[r.index] }) {
+	m.stirring = make([]bool, len(rn.all))
+	if !m.noteRest(rn, func(r *resource) int { return r.index }) {
 		return false
 	}
 	m.history = make([][]int, len(m.status.Nodes))
@@ -172,13 +174,14 @@ func (m *memory) complete() bool {
 	return true
 }
 
-// noteRest marks the top-level resources of a finished run with which something
-// is to be done, whose state depends on the time, or whose history is outdated. It is
+// noteRest marks the resources, and the top-level ones, of a finished run with which something
+// is to be done, and the top-level ones whose state depends on the time, or whose history is outdated. It is
 // false if something concerns the cluster as a whole.
-func (m *memory) noteRest(rn *run, unitOf func(*resource) int) bool {
+func (m *memory) noteRest(rn *run, indexOf func(*resource) int) bool {
 	mark := func(a *action) {
 		if a.resource != nil {
-			m.restless[unitOf(a.resource)] = true
+			index := indexOf(a.resource)
+			m.stirring[index], m.restless[m.unitOf[index]] = true, true
 		}
 	}
 	for _, a := range rn.actions {
@@ -199,17 +202,21 @@ func (m *memory) noteRest(rn *run, unitOf func(*resource) int) bool {
 	}
 	for _, r := range rn.all {
 		if r.timed {
-			m.timed[unitOf(r)] = true
+			m.timed[m.unitOf[indexOf(r)]] = true
 		}
 		if r.outdated {
-			m.outdated[unitOf(r)] = true
+			m.outdated[m.unitOf[indexOf(r)]] = true
 		}
 	}
 	return true
 }
 
-// atRest tells whether a neither is to be done nor keeps anything from being done.
-func (a *action) atRest() bool { return a.optional && a.runnable && !a.always }
+// atRest tells whether a neither is to be done nor keeps anything from being done. What
+// cannot be done with an instance for want of a node concerns no other one: its clone can
+// do what any of its instances can.
+func (a *action) atRest() bool {
+	return a.optional && !a.always && (a.runnable || a.node == nil && a.resource != nil && a.resource.isPrimitive() && a.resource.inClone())
+}
 
 // link is what a constraint ties together.
 type link struct {

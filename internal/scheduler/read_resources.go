@@ -195,11 +195,17 @@ func (rn *run) readClone(r *resource) bool {
 	if !r.unique {
 		d.nodeMax = 1
 	}
-	for range max(1, d.max) {
+	numbers, some := rn.numbers[r.id]
+	for number := range max(1, d.max) {
+		if some && !slices.Contains(numbers, number) {
+			continue
+		}
+		d.total = number
 		if rn.newInstance(r) == nil {
 			return false
 		}
 	}
+	d.total = max(1, d.max)
 	if d.max == 0 { // for what the history knows only
 		markRemoved(r.children[0])
 	}

@@ -16,6 +16,7 @@ type difference struct {
 	promote  bool    // promotion scores differ
 	history  [][]int // as memory.history
 	failures []failure
+	touched  []bool // by node of the status: something there may differ
 	tooLarge bool
 }
 
@@ -28,7 +29,7 @@ type failure struct {
 // compare finds out what differs. What is shared with the last input is seen to
 // be equal at once; the model never changes what it has handed out.
 func (m *memory) compare(config *cluster.Config, status *cluster.Status) *difference {
-	d := &difference{units: make([]bool, len(m.config.Resources)), history: slices.Clone(m.history)}
+	d := &difference{units: make([]bool, len(m.config.Resources)), history: slices.Clone(m.history), touched: make([]bool, len(status.Nodes))}
 	d.tooLarge = !m.compareConfig(d, m.config, config) || !m.compareStatus(d, m.status, status)
 	return d
 }
@@ -110,6 +111,7 @@ func (m *memory) compareStatus(d *difference, old, s *cluster.Status) bool {
 			a.Expected != b.Expected || a.RemoteMaintenance != b.RemoteMaintenance || a.NodeFenced != b.NodeFenced {
 			return false
 		}
+		d.touched[i] = !sameAttributeBlocks(a.Attributes, b.Attributes) || !shared(a.History, b.History)
 		if !m.compareAttributes(d, a.Attributes, b.Attributes) || !m.compareHistories(d, i, a.History, b.History) {
 			return false
 		}
@@ -118,7 +120,7 @@ func (m *memory) compareStatus(d *difference, old, s *cluster.Status) bool {
 }
 
 func (m *memory) compareAttributes(d *difference, old, now []cluster.AttrSet) bool {
-	if shared(old, now) || len(old) == 1 && len(now) == 1 && old[0].Rule == nil && now[0].Rule == nil && shared(old[0].Pairs, now[0].Pairs) {
+	if sameAttributeBlocks(old, now) {
 		return true
 	}
 	a, plainA := attributeValues(old)
@@ -137,6 +139,11 @@ func (m *memory) compareAttributes(d *difference, old, now []cluster.AttrSet) bo
 		}
 	}
 	return true
+}
+
+// sameAttributeBlocks tells whether two blocks of attributes are seen to be one.
+func sameAttributeBlocks(a, b []cluster.AttrSet) bool {
+	return shared(a, b) || len(a) == 1 && len(b) == 1 && a[0].Rule == nil && b[0].Rule == nil && shared(a[0].Pairs, b[0].Pairs)
 }
 
 // attributeValues are the values in a plain block of attributes.

@@ -114,7 +114,7 @@ func TestReplanWholeWhere(t *testing.T) {
 // propagation comes by in another order.
 func TestReplanBlockedGroups(t *testing.T) {
 	c := &changing{Rand: rand.New(rand.NewPCG(70248, 3)), now: moment, quiet: true}
-	c.problem = layered(c.Rand) // top5 and top8 after top4 after top2 after top1
+	c.problem = layered(c.Rand, 2+c.IntN(4)) // top5 and top8 after top4 after top2 after top1
 	c.run(t, "layered 70248")
 
 	p := plain(2, 0)
@@ -139,7 +139,7 @@ func TestReplanBlockedGroups(t *testing.T) {
 func TestReplanFound(t *testing.T) {
 	for _, seed := range []uint64{800336, 800939, 1200735} {
 		c := &changing{Rand: rand.New(rand.NewPCG(seed, 3)), now: moment, quiet: true}
-		c.problem = layered(c.Rand)
+		c.problem = layered(c.Rand, 2+c.IntN(4))
 		c.run(t, fmt.Sprintf("layered %d", seed))
 	}
 }

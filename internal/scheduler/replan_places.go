@@ -272,8 +272,11 @@ func (m *memory) handOver(rn *run) {
 		}
 		if r.isClone() {
 			r.clone.promoted = p.promotions()
-			for k, c := range p.children {
-				r.children[k] = rn.byID[c.id]
+			r.children = r.children[:0]
+			for _, c := range p.children {
+				if i := rn.byID[c.id]; i != nil { // else it is left out
+					r.children = append(r.children, i)
+				}
 			}
 		}
 		if p.nowhere {

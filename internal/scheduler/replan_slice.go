@@ -17,8 +17,9 @@ type part struct {
 	affected, in []bool // by top-level resource
 	spared       []spared
 	size         int // resources, instances and members included
-	config       cluster.Config
-	status       cluster.Status
+	bystanders
+	config cluster.Config
+	status cluster.Status
 }
 
 // spared is a neighbour of an affected clone that is left out: it rests on one
@@ -56,21 +57,27 @@ func (m *memory) replan(config *cluster.Config, status *cluster.Status, now time
 		return nil
 	}
 	mark(affected, spread)
-	for first, work := true, 0; ; first = false {
-		p := m.part(affected, config, status, d)
+	first, thin := true, true
+	for work := 0; ; {
+		p := m.part(affected, config, status, d, thin)
 		if work += p.size; work > m.most() {
 			return nil
 		}
 		rn := newRun(&p.config, &p.status, now, Options{})
-		rn.whole, rn.unchanged = m.run, m.unchanged(p, d)
+		rn.whole, rn.unchanged, rn.numbers = m.run, m.unchanged(p, d), p.numbers
 		if !d.config {
 			rn.refs = m.run.refs
 		}
 		rn.assess()
+		if thin && !m.fillIn(&p.bystanders, rn) {
+			thin = false
+			continue
+		}
 		if !m.matches(p, rn, d) {
 			return nil
 		}
 		if first {
+			first = false
 			moved, ok := m.moved(rn, d, known, affected)
 			if !ok {
 				return nil
@@ -86,10 +93,19 @@ func (m *memory) replan(config *cluster.Config, status *cluster.Status, now time
 		if mark(affected, moved) {
 			continue
 		}
+		if !m.stay(&p.bystanders) {
+			thin = false
+			continue
+		}
 		m.handOver(rn)
+		m.tell(&p.bystanders, rn)
 		rn.decideActions()
 		if !rn.settled() {
 			return nil
+		}
+		if !m.bearOut(&p.bystanders, rn) {
+			thin = false
+			continue
 		}
 		rn.writeGraph()
 		stirred, ok := m.stirred(p, rn)
@@ -131,7 +147,7 @@ func (rn *run) settled() bool {
 func (m *memory) unchanged(p *part, d *difference) map[string]bool {
 	ids := map[string]bool{}
 	for unit, in := range p.in {
-		if in && !d.units[unit] && !m.restless[unit] && !m.timed[unit] && !m.outdated[unit] {
+		if in && m.sameAsRead(d, unit) {
 			ids[m.tops[unit].id] = true
 		}
 	}
@@ -209,8 +225,9 @@ func mark(set []bool, units []int) bool {
 	return added
 }
 
-// part chooses what is to be scheduled.
-func (m *memory) part(affected []bool, config *cluster.Config, status *cluster.Status, d *difference) *part {
+// part chooses what is to be scheduled; thin if what concerns nodes on which nothing
+// happens may be left out.
+func (m *memory) part(affected []bool, config *cluster.Config, status *cluster.Status, d *difference, thin bool) *part {
 	p := &part{affected: affected, in: slices.Clone(affected), config: *config, status: *status}
 	ties := func(l *link) bool {
 		return slices.ContainsFunc(l.units, func(unit int) bool { return affected[unit] })
@@ -247,14 +264,25 @@ func (m *memory) part(affected []bool, config *cluster.Config, status *cluster.S
 		r := m.run.byID[config.Locations[i].Resource]
 		return r == nil || p.in[m.unitOf[r.index]]
 	})
+	if thin {
+		p.bystanders = m.standBy(p, d)
+	}
 	p.status.Nodes = slices.Clone(status.Nodes)
 	for i := range p.status.Nodes {
 		n, units := &p.status.Nodes[i], d.history[i]
-		n.History = chosen(n.History, func(k int) bool { return units[k] >= 0 && p.in[units[k]] })
+		here := m.run.nodeByID[n.ID]
+		n.History = chosen(n.History, func(k int) bool {
+			return units[k] >= 0 && p.in[units[k]] && !p.tellsNothing(m, units[k], here, &n.History[k])
+		})
 	}
 	for unit, in := range p.in {
 		if in {
 			p.size += m.sizes[unit]
+		}
+	}
+	for _, left := range p.left {
+		if left {
+			p.size--
 		}
 	}
 	return p
@@ -283,7 +311,7 @@ func (m *memory) matches(p *part, rn *run, d *difference) bool {
 	}
 	count := 0
 	for _, r := range m.run.all {
-		if p.in[m.unitOf[r.index]] {
+		if p.in[m.unitOf[r.index]] && (p.left == nil || !p.left[r.index]) {
 			count++
 		}
 	}
@@ -435,7 +463,10 @@ func (m *memory) update(p *part, rn *run, d *difference) {
 			m.outdated[unit] = m.outdated[unit] && !d.units[unit]
 		}
 	}
-	m.noteRest(rn, func(r *resource) int { return m.unitOf[m.run.byID[r.id].index] })
+	for _, r := range rn.all {
+		m.stirring[m.run.byID[r.id].index] = false
+	}
+	m.noteRest(rn, func(r *resource) int { return m.run.byID[r.id].index })
 	if m.run.looked == nil {
 		m.run.looked = map[string]bool{}
 	}
@@ -446,6 +477,14 @@ func (m *memory) update(p *part, rn *run, d *difference) {
 	for _, r := range rn.all {
 		if same := m.run.byID[r.id]; r.isPrimitive() && p.affected[m.unitOf[same.index]] {
 			plan.Placements[m.position[same.index]] = placementOf(r)
+		}
+	}
+	for i, left := range p.left {
+		if left && p.affected[m.unitOf[i]] {
+			r := m.facts[i]
+			r.set(&m.places[i])
+			r.nextRole = roleStarted
+			plan.Placements[m.position[i]] = placementOf(&r)
 		}
 	}
 	m.plan = &plan

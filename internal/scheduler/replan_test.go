@@ -39,10 +39,10 @@ type changing struct {
 
 // layered is a cluster of clones that follow each other, and of what follows these,
 // mostly in the plain way.
-func layered(random *rand.Rand) problem {
+func layered(random *rand.Rand, nodes int) problem {
 	c := &cluster.Config{Origin: cluster.OriginCIB}
 	var status *cluster.Status
-	c.Nodes, status = machines(2 + random.IntN(4))
+	c.Nodes, status = machines(nodes)
 	c.Resources = append(c.Resources, cluster.Resource{ID: "fence", Kind: cluster.Primitive, Agent: cluster.Agent{Class: "stonith", Type: "fence_xvm"}})
 	mostly := func(usual string, others ...string) string {
 		if random.IntN(6) > 0 {
@@ -138,8 +138,16 @@ func TestReplan(t *testing.T) {
 		for i := range *replanCases / 2 {
 			seed := *replanSeed + uint64(i)
 			c := &changing{Rand: rand.New(rand.NewPCG(seed, 3)), now: moment, quiet: true}
-			c.problem = layered(c.Rand)
+			c.problem = layered(c.Rand, 2+c.IntN(4))
 			follow(t, fmt.Sprintf("layered %d", seed), c)
+		}
+	})
+	part("wide", func(t *testing.T) { // so many nodes that most are left out
+		for i := range *replanCases / 4 {
+			seed := *replanSeed + uint64(i)
+			c := &changing{Rand: rand.New(rand.NewPCG(seed, 4)), now: moment, quiet: true}
+			c.problem = layered(c.Rand, 6+c.IntN(11))
+			follow(t, fmt.Sprintf("wide %d", seed), c)
 		}
 	})
 	if reused < plans/10 {

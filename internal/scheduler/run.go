@@ -71,10 +71,11 @@ type run struct {
 	fencingReady bool // fencing is enabled and a device (or watchdog) exists
 	unfencing    bool // something requires or provides unfencing
 
-	recheck time.Time       // when time alone may change the decision; zero: never
-	dated   bool            // some rule looked at the time
-	looked  map[string]bool // node attributes that something looked at by name
-	whole   *run            // that this one is a slice of; nil: none
+	recheck time.Time        // when time alone may change the decision; zero: never
+	dated   bool             // some rule looked at the time
+	looked  map[string]bool  // node attributes that something looked at by name
+	whole   *run             // that this one is a slice of; nil: none
+	numbers map[string][]int // by clone: the instances that this slice has of it, if not all
 	// unchanged are the top-level resources of which the history is known to be as
 	// configured; nil: none.
 	unchanged map[string]bool
