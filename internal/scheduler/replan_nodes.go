@@ -41,15 +41,26 @@ func (m *memory) standBy(p *part, d *difference) (b bystanders) {
 	if clones == nil {
 		return b
 	}
+	kept := slices.Clone(busy)
 	idle := 0
-	homeless := make([]bool, len(busy))
-	for i := range busy {
-		if !busy[i] {
+	for _, c := range clones { // by the first instance, histories find a clone
+		if n := m.places[m.facts[c.index].children[0].index].assigned; n != nil && !kept[n.index] {
+			kept[n.index] = true
 			idle++
-			homeless[i] = idle > fewest
 		}
 	}
-	if idle < 2*fewest { // no gain
+	homeless := make([]bool, len(busy))
+	some := false
+	for i := range kept {
+		switch {
+		case kept[i]:
+		case idle < fewest:
+			idle++
+		default:
+			homeless[i], some = true, true
+		}
+	}
+	if !some {
 		return b
 	}
 	b.homeless, b.left, b.numbers = homeless, make([]bool, len(m.facts)), map[string][]int{}
@@ -116,7 +127,7 @@ func (m *memory) busyNodes(p *part, d *difference) (busy []bool, clones []*resou
 			clones = append(clones, c)
 		}
 		homes := make([]bool, len(busy))
-		for number, i := range m.facts[c.index].children {
+		for _, i := range m.facts[c.index].children {
 			n := m.places[i.index].assigned
 			if n == nil {
 				if m.tiedToClones(unit) { // perhaps to an instance of one of these, on any node
@@ -125,7 +136,7 @@ func (m *memory) busyNodes(p *part, d *difference) (busy []bool, clones []*resou
 				i.primitives(noteAll)
 				continue
 			}
-			if !separate || !m.restsThere(i) || number == 0 || homes[n.index] { // the first stands for the clone in histories
+			if !separate || !m.restsThere(i) || homes[n.index] {
 				i.primitives(noteAll)
 			}
 			homes[n.index] = true

@@ -407,8 +407,19 @@ func (m *memory) stirred(p *part, rn *run) (units []int, ok bool) {
 			units = append(units, unit)
 		}
 	}
+	startable := map[int]bool{} // of clones that have no instance on a node: they can run elsewhere
 	for _, each := range p.spared {
-		if !rn.untouched(rn.byID[m.tops[each.clone].id], rn.nodes[each.node.index]) {
+		clone := rn.byID[m.tops[each.clone].id]
+		if p.homeless != nil && p.homeless[each.node.index] && p.numbers[clone.id] != nil {
+			can, known := startable[each.clone]
+			if !known {
+				can = rn.startable(clone)
+				startable[each.clone] = can
+			}
+			if !can {
+				units = append(units, each.follower)
+			}
+		} else if !rn.untouched(clone, rn.nodes[each.node.index]) {
 			units = append(units, each.follower)
 		}
 	}
@@ -453,6 +464,12 @@ func (rn *run) untouched(clone *resource, n *node) bool {
 	}
 	flags := rn.flagsFor(completionOf(start), n)
 	return flags.optional && flags.runnable
+}
+
+// startable tells whether an instance of a clone can be started somewhere.
+func (rn *run) startable(clone *resource) bool {
+	start := rn.findAction(clone, taskStart, 0, nil)
+	return start != nil && rn.flagsFor(completionOf(start), nil).runnable
 }
 
 // update makes the finished slice part of what is remembered.
