@@ -41,7 +41,7 @@ type memory struct {
 	sizes    []int       // by top-level resource: with all that is in it
 	restless []bool      // by top-level resource: something is to be done with it
 	timed    []bool      // by top-level resource: what is known of it depends on the time
-	stirring []bool      // by resource.index: something is to be done with it
+	stirring []bool      // by resource.index: restless, timed or outdated itself
 	outdated []bool      // by top-level resource: its history is not as it is configured
 	history  [][]int     // by node of the status: top-level resource of each entry, -1: none
 	position []int       // in plan.Placements, by resource.index
@@ -202,10 +202,10 @@ func (m *memory) noteRest(rn *run, indexOf func(*resource) int) bool {
 	}
 	for _, r := range rn.all {
 		if r.timed {
-			m.timed[m.unitOf[indexOf(r)]] = true
+			m.timed[m.unitOf[indexOf(r)]], m.stirring[indexOf(r)] = true, true
 		}
 		if r.outdated {
-			m.outdated[m.unitOf[indexOf(r)]] = true
+			m.outdated[m.unitOf[indexOf(r)]], m.stirring[indexOf(r)] = true, true
 		}
 	}
 	return true

@@ -16,6 +16,7 @@ type difference struct {
 	promote  bool    // promotion scores differ
 	history  [][]int // as memory.history
 	failures []failure
+	begun    []bool // top-level resources of which something was started, stopped or the like
 	touched  []bool // by node of the status: something there may differ
 	tooLarge bool
 }
@@ -29,7 +30,7 @@ type failure struct {
 // compare finds out what differs. What is shared with the last input is seen to
 // be equal at once; the model never changes what it has handed out.
 func (m *memory) compare(config *cluster.Config, status *cluster.Status) *difference {
-	d := &difference{units: make([]bool, len(m.config.Resources)), history: slices.Clone(m.history), touched: make([]bool, len(status.Nodes))}
+	d := &difference{units: make([]bool, len(m.config.Resources)), begun: make([]bool, len(m.config.Resources)), history: slices.Clone(m.history), touched: make([]bool, len(status.Nodes))}
 	d.tooLarge = !m.compareConfig(d, m.config, config) || !m.compareStatus(d, m.status, status)
 	return d
 }
@@ -253,8 +254,11 @@ func (d *difference) compareEntries(node string, old, now []cluster.ResourceHist
 		}
 		if !sameHistory(&old[at], h) {
 			d.concern(unit)
-			if unit >= 0 && failsNow(old[at].Operations, h.Operations) {
+			if unit >= 0 && anyNew(old[at].Operations, h.Operations, unexpected) {
 				d.failures = append(d.failures, failure{unit, node})
+			}
+			if unit >= 0 && anyNew(old[at].Operations, h.Operations, changesState) {
+				d.begun[unit] = true
 			}
 		}
 		before = at + 1
@@ -265,14 +269,21 @@ func (d *difference) compareEntries(node string, old, now []cluster.ResourceHist
 	return true
 }
 
-// failsNow tells whether something has failed that is new.
-func failsNow(old, now []cluster.HistoryEntry) bool {
+// unexpected tells whether something failed that is no probe.
+func unexpected(e *cluster.HistoryEntry) bool {
+	key, _ := parseTransitionKey(e.TransitionKey)
+	return e.RC != key.expected && e.RC >= 0 && (e.Operation != taskMonitor || e.IntervalMS > 0)
+}
+
+// changesState tells whether something was done but look.
+func changesState(e *cluster.HistoryEntry) bool { return e.Operation != taskMonitor }
+
+// anyNew tells whether there is a wanted entry that is new.
+func anyNew(old, now []cluster.HistoryEntry, wanted func(*cluster.HistoryEntry) bool) bool {
 	return slices.ContainsFunc(now, func(e cluster.HistoryEntry) bool {
-		key, _ := parseTransitionKey(e.TransitionKey)
-		return e.RC != key.expected && e.RC >= 0 && (e.Operation != taskMonitor || e.IntervalMS > 0) &&
-			!slices.ContainsFunc(old, func(o cluster.HistoryEntry) bool {
-				return o.ID == e.ID && o.CallID == e.CallID && o.RC == e.RC && o.LastRCChange == e.LastRCChange
-			})
+		return wanted(&e) && !slices.ContainsFunc(old, func(o cluster.HistoryEntry) bool {
+			return o.ID == e.ID && o.CallID == e.CallID && o.RC == e.RC && o.LastRCChange == e.LastRCChange
+		})
 	})
 }
 

@@ -115,6 +115,9 @@ func (m *memory) busyNodes(p *part, d *difference) (busy []bool, clones []*resou
 			continue
 		}
 		c := m.tops[unit]
+		if c.isClone() && d.begun[unit] { // its instances may go by other numbers now
+			return nil, nil
+		}
 		if !c.isClone() {
 			// A neighbour that rests sees of clones what they do on its node: nothing.
 			if p.affected[unit] || m.restsOn(unit) == nil {
@@ -161,11 +164,11 @@ func (m *memory) separate(unit int) bool {
 	c := &m.facts[m.tops[unit].index]
 	d := c.clone
 	return d.template.Kind == cluster.Primitive && !c.promotable && !c.unique && !c.notify && !d.ordered && d.nodeMax == 1 && d.min == 0 &&
-		d.max == len(c.children) && !m.timed[unit] && !m.outdated[unit]
+		d.max == len(c.children)
 }
 
-// restsThere tells whether an instance stays where it is, and nothing is to be done
-// with it by the last plan.
+// restsThere tells whether an instance stays where it is, and by the last plan nothing is
+// to be done with it, nor does it depend on the time.
 func (m *memory) restsThere(i *resource) bool {
 	f, place := &m.facts[i.index], &m.places[i.index]
 	return place.assigned != nil && len(f.active) == 1 && f.active[0] == place.assigned && place.assigned.available() &&
