@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"slices"
+	"strings"
 
 	"linuxha/internal/cluster"
 )
@@ -199,8 +200,13 @@ func saysNotThere(h *cluster.ResourceHistory) bool {
 	if e.Operation != taskMonitor || e.IntervalMS != 0 || e.RC != rcNotRunning || e.Status != statusDone {
 		return false
 	}
-	key, ok := parseTransitionKey(e.TransitionKey)
-	return ok && key.expected == rcNotRunning
+	_, rest, _ := strings.Cut(e.TransitionKey, ":") // see parseTransitionKey, which takes longer
+	number, rest, _ := strings.Cut(rest, ":")
+	digits := len(number) > 0 && len(number) < 10
+	for i := range len(number) {
+		digits = digits && isDigit(number[i])
+	}
+	return digits && strings.HasPrefix(rest, "7:")
 }
 
 // fillIn gives a slice that has read its input what it has not read because of b. It is

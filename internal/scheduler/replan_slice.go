@@ -497,7 +497,7 @@ func (m *memory) update(p *part, rn *run, d *difference) {
 		}
 	}
 	for i, left := range p.left {
-		if left && p.affected[m.unitOf[i]] {
+		if left && p.affected[m.unitOf[i]] && !restsOn(&plan.Placements[m.position[i]], m.places[i].assigned) {
 			r := m.facts[i]
 			r.set(&m.places[i])
 			r.nextRole = roleStarted
@@ -505,4 +505,9 @@ func (m *memory) update(p *part, rn *run, d *difference) {
 		}
 	}
 	m.plan = &plan
+}
+
+// restsOn tells whether a placement says that something runs on n, and goes on there.
+func restsOn(p *Placement, n *node) bool {
+	return p.Node == n.name && p.Role == roleStarted.String() && !p.Blocked && len(p.Current) == 1 && p.Current[0] == n.name
 }
