@@ -147,6 +147,11 @@ func TestReplan(t *testing.T) {
 			seed := *replanSeed + uint64(i)
 			c := &changing{Rand: rand.New(rand.NewPCG(seed, 4)), now: moment, quiet: true}
 			c.problem = layered(c.Rand, 6+c.IntN(11))
+			for i := range c.config.Resources {
+				if r := &c.config.Resources[i]; r.Kind == cluster.Clone && c.IntN(3) == 0 {
+					r.Meta[0].Pairs = append(r.Meta[0].Pairs, cluster.NVPair{Name: "migration-threshold", Value: strconv.Itoa(1 + c.IntN(3))})
+				}
+			}
 			follow(t, fmt.Sprintf("wide %d", seed), c)
 		}
 	})
